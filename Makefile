@@ -14,6 +14,13 @@ ADVISORIES := https://github.com/RustSec/advisory-db
 # Tests at a time: several for each processor, since most wait for what takes its time by contract.
 export NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(nproc) * 3 )))
 
+# What tests write goes to memory where there is enough: every service flushes each message, and every test removes its folder.
+ifeq ($(TMPDIR),)
+ifeq ($(shell [ -w /dev/shm ] && [ $$(df --output=avail -k /dev/shm | tail -n 1) -ge 8388608 ] && echo yes),yes)
+TEST_TMPDIR := TMPDIR=/dev/shm
+endif
+endif
+
 CLIP := .tools/demo/moving-picture.mp4
 
 .PHONY: help
@@ -31,15 +38,15 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 
 .PHONY: test
 test: tools lint helm ## Everything that can fail: lint and all tests
-	cargo nextest run --workspace --features fluxhls/otel; code=$$?; scripts/slowest target/nextest/default/junit.xml; exit $$code
+	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel; code=$$?; scripts/slowest target/nextest/default/junit.xml; exit $$code
 
 .PHONY: unit
 unit: unit-tools ## The tests of all crates that need no service but ffmpeg and PostgreSQL
-	cargo nextest run --workspace --features fluxhls/otel --lib
+	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel --lib
 
 .PHONY: one
 one: tools ## The tests whose name holds T: make one T=canceling
-	cargo nextest run --workspace --features fluxhls/otel -E 'test($(T))'
+	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel -E 'test($(T))'
 
 .PHONY: helm
 helm: ## The chart: lint, render and validate it with the real Helm engine; compose.yaml as text

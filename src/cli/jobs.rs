@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use jetstream::{Log, Nats};
+use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use streams::{JobId, subject, topology};
 
@@ -18,7 +19,7 @@ use super::terminal;
 use super::timeout::answered;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::cancel::{CancelAnswer, cancel_job};
-use crate::pipeline::project::jobs::{self as table, Filter, Job};
+use crate::pipeline::project::jobs::{self as table, Filter, Job, Stats};
 
 /// What can be asked about jobs.
 #[derive(Debug, Subcommand)]
@@ -119,10 +120,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             database,
         } => {
-            let database = super::database::open_migrated(&database)
-                .await?
-                .read()
-                .await?;
+            let tables = read_tables(&database).await?;
             let filter = Filter {
                 status,
                 limit: Some(limit),
@@ -130,9 +128,9 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             };
 
             let found = if active {
-                table::active(&database, Some(limit)).await?
+                table::active(&tables, Some(limit)).await?
             } else {
-                table::list(&database, &filter).await?
+                table::list(&tables, &filter).await?
             };
             print_jobs(&found, &output)?;
         }
@@ -141,31 +139,12 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             database,
         } => {
-            let database = super::database::open_migrated(&database)
-                .await?
-                .read()
-                .await?;
-            print_jobs(&table::history(&database, limit).await?, &output)?;
+            let tables = read_tables(&database).await?;
+            print_jobs(&table::history(&tables, limit).await?, &output)?;
         }
         JobsCommand::Stats { output, database } => {
-            let database = super::database::open_migrated(&database)
-                .await?
-                .read()
-                .await?;
-            let stats = table::stats(&database, Utc::now()).await?;
-            if output.json {
-                println!("{}", serde_json::to_string(&stats)?);
-            } else {
-                for (status, count) in &stats.jobs {
-                    println!("{status:<12} {count}");
-                }
-                println!(
-                    "mean seconds {}",
-                    stats
-                        .mean_seconds
-                        .map_or("-".to_owned(), |seconds| format!("{seconds:.1}"))
-                );
-            }
+            let tables = read_tables(&database).await?;
+            print_stats(&table::stats(&tables, Utc::now()).await?, &output)?;
         }
         JobsCommand::Show {
             job_id,
@@ -183,6 +162,29 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     }
 
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to read the tables.
+async fn read_tables(args: &DatabaseArgs) -> anyhow::Result<DatabaseTransaction> {
+    let database = super::database::open_migrated(args).await?;
+    Ok(database.read().await?)
+}
+
+/// Prints how many jobs have each status, and how long they take.
+fn print_stats(stats: &Stats, output: &Output) -> anyhow::Result<()> {
+    if output.json {
+        println!("{}", serde_json::to_string(stats)?);
+        return Ok(());
+    }
+
+    for (status, count) in &stats.jobs {
+        println!("{status:<12} {count}");
+    }
+    let mean = stats
+        .mean_seconds
+        .map_or("-".to_owned(), |seconds| format!("{seconds:.1}"));
+    println!("mean seconds {mean}");
+    Ok(())
 }
 
 /// Prints rows of `transcoding_jobs` with the names of their files.

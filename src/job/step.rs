@@ -8,6 +8,7 @@
 //! 4. Always: put what comes next on the queue.
 //! 5. Acknowledge.
 
+use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +128,8 @@ impl Run {
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
             };
-            if let Some(disposition) = self.work(&state, newest, stage, hand_back).await? {
+            let next = self.work(&state, newest, stage, hand_back).await?;
+            if let ControlFlow::Break(disposition) = next {
                 return Ok(disposition);
             }
         }
@@ -154,16 +156,16 @@ impl Run {
         stage.readiness(state, task).await
     }
 
-    /// The third step. A disposition where the task is not to go on to the fourth.
+    /// The third step. It breaks off where the task is not to go on to the fourth.
     async fn work<S: Stage>(
         &self,
         state: &JobState,
         newest: Option<u64>,
         stage: S,
         hand_back: CancellationToken,
-    ) -> Result<Option<Disposition>, SettleError> {
+    ) -> Result<ControlFlow<Disposition>, SettleError> {
         let Some(attempt) = self.start(state, newest).await? else {
-            return Ok(Some(Disposition::LeaveUnacked));
+            return Ok(ControlFlow::Break(Disposition::LeaveUnacked));
         };
         crash::point("step.attempt");
         let span = self.span(state, attempt);
@@ -197,7 +199,7 @@ impl Run {
         attempt: u64,
         stage: S,
         hand_back: CancellationToken,
-    ) -> Result<Option<Disposition>, SettleError> {
+    ) -> Result<ControlFlow<Disposition>, SettleError> {
         let work_counter = WorkCounter::default();
         let task_context = TaskContext {
             state: state.clone(),
@@ -222,7 +224,10 @@ impl Run {
 
         match end {
             AttemptEnd::Completed(outcome) => self.publish(state, attempt, outcome).await,
-            AttemptEnd::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
+            AttemptEnd::Failed(failure) => self
+                .failed(state, attempt, failure)
+                .await
+                .map(ControlFlow::Break),
             AttemptEnd::Interrupted(LeaseEnd::HandedBack) => {
                 self.release(attempt, "shutdown", None).await?;
 
@@ -237,25 +242,27 @@ impl Run {
                 } else {
                     Disposition::LeaveUnacked
                 };
-                Ok(Some(disposition))
+                Ok(ControlFlow::Break(disposition))
             }
             AttemptEnd::Interrupted(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
                 self.release(attempt, "lost_lease", None).await?;
-                Ok(Some(Disposition::LeaveUnacked))
+                Ok(ControlFlow::Break(Disposition::LeaveUnacked))
             }
             AttemptEnd::Interrupted(LeaseEnd::Stalled) => {
                 let failure = Failure::new(
                     Code::FfmpegStalled,
                     "The work made no headway and was stopped.",
                 );
-                self.failed(state, attempt, failure).await.map(Some)
+                self.failed(state, attempt, failure)
+                    .await
+                    .map(ControlFlow::Break)
             }
             AttemptEnd::Interrupted(LeaseEnd::JobDecided) => {
                 meter::attempt(self.key.class, "overruled");
                 match self.jobs.state(&self.key.job_id).await? {
-                    Some(state) => self.settle(&state).await.map(Some),
-                    None => Ok(Some(Disposition::Ack)),
+                    Some(state) => self.settle(&state).await.map(ControlFlow::Break),
+                    None => Ok(ControlFlow::Break(Disposition::Ack)),
                 }
             }
         }
@@ -310,7 +317,7 @@ impl Run {
         state: &JobState,
         attempt: u64,
         outcome: TaskOutcome,
-    ) -> Result<Option<Disposition>, SettleError> {
+    ) -> Result<ControlFlow<Disposition>, SettleError> {
         meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
@@ -351,13 +358,15 @@ impl Run {
                     verdict,
                     ..state.clone()
                 };
-                return self.settle(&decided).await.map(Some);
+                return self.settle(&decided).await.map(ControlFlow::Break);
             }
-            TaskOutcome::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
+            TaskOutcome::Redo(tasks) => {
+                return self.redo(state, tasks).await.map(ControlFlow::Break);
+            }
         }
 
         crash::point("step.published");
-        Ok(None)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.

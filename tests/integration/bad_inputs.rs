@@ -7,19 +7,13 @@ use streams::task::TaskName;
 use streams::{Code, FactKind, FailureClass};
 
 use crate::harness::clip::{Clip, moving, photograph};
-use crate::harness::on_each_database;
+use crate::harness::database::Engine;
 use crate::harness::output::http::get;
 use crate::harness::world::{World, file_of, job_of};
 
-on_each_database! {
-    what_is_no_video_fails_at_the_first_attempt,
-    what_is_not_there_is_waited_for_and_then_fails_without_an_attempt,
-    an_event_that_breaks_a_rule_fails_as_a_job,
-    what_arrives_late_is_still_taken,
-    the_output_place_of_another_file_stays_its_own,
-}
-
-async fn what_is_no_video_fails_at_the_first_attempt(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_video_fails_at_the_first_attempt() {
+    let world = World::new(Engine::Sqlite).await;
     let folder = world.folder();
     let whole = moving("320x180", 4.0).make().await;
     let unready = moving("320x180", 4.0).index_last().make().await;
@@ -64,7 +58,9 @@ async fn what_is_no_video_fails_at_the_first_attempt(world: World) {
     }
 }
 
-async fn what_is_not_there_is_waited_for_and_then_fails_without_an_attempt(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_waited_for_and_then_fails_without_an_attempt() {
+    let world = World::new(Engine::Sqlite).await;
     let clip = moving("320x180", 2.0).make().await;
     let _worker = world.worker("one").start();
     let mut missing = world.event(&clip).await;
@@ -91,7 +87,9 @@ async fn what_is_not_there_is_waited_for_and_then_fails_without_an_attempt(world
     }
 }
 
-async fn an_event_that_breaks_a_rule_fails_as_a_job(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_breaks_a_rule_fails_as_a_job() {
+    let world = World::new(Engine::Sqlite).await;
     let clip = moving("320x180", 2.0).make().await;
     let _worker = world.worker("one").start();
     let mut elsewhere = world.event(&clip).await;
@@ -112,7 +110,9 @@ async fn an_event_that_breaks_a_rule_fails_as_a_job(world: World) {
     }
 }
 
-async fn what_arrives_late_is_still_taken(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_arrives_late_is_still_taken() {
+    let world = World::new(Engine::Sqlite).await;
     let clip = moving("320x180", 2.0).make().await;
     let _worker = world.worker("one").setting("SOURCE_WAIT", 120).start();
     let mut event = world.event(&clip).await;
@@ -130,7 +130,9 @@ async fn what_arrives_late_is_still_taken(world: World) {
     );
 }
 
-async fn the_output_place_of_another_file_stays_its_own(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_output_place_of_another_file_stays_its_own() {
+    let world = World::new(Engine::Sqlite).await;
     let clip = moving("320x180", 2.0).make().await;
     let _worker = world.worker("one").start();
     let owner = world.event(&clip).await;

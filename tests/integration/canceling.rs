@@ -7,20 +7,16 @@ use streams::fact::Outcome;
 use streams::task::Duty;
 
 use crate::harness::clip::{long, moving};
+use crate::harness::database::Engine;
 use crate::harness::process::mentioning;
 use crate::harness::proxy::Fault;
+use crate::harness::until;
 use crate::harness::worker::work_dir;
 use crate::harness::world::{World, file_of, job_of};
-use crate::harness::{on_each_database, until};
 
-on_each_database! {
-    a_cancel_stops_a_running_job_within_ten_seconds,
-    a_cancel_of_a_finished_job_comes_too_late,
-    a_canceled_job_that_waits_is_never_started,
-    a_job_is_canceled_with_no_worker_alive_and_the_storage_down,
-}
-
-async fn a_cancel_stops_a_running_job_within_ten_seconds(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_stops_a_running_job_within_ten_seconds() {
+    let world = World::new(Engine::Sqlite).await;
     let clip = long().make().await;
     let event = world.event(&clip).await;
     let job = job_of(&event);
@@ -67,7 +63,9 @@ async fn a_cancel_stops_a_running_job_within_ten_seconds(world: World) {
     assert_eq!(world.facts(&job).await[&FactKind::Cancel], 1);
 }
 
-async fn a_cancel_of_a_finished_job_comes_too_late(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_of_a_finished_job_comes_too_late() {
+    let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").start();
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     world.completed(&job).await;
@@ -77,7 +75,9 @@ async fn a_cancel_of_a_finished_job_comes_too_late(world: World) {
     assert_eq!(world.ended(&job).await.outcome, Outcome::Completed);
 }
 
-async fn a_canceled_job_that_waits_is_never_started(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canceled_job_that_waits_is_never_started() {
+    let world = World::new(Engine::Sqlite).await;
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     let mut intake = world.worker("intake").roles("intake").start();
     world.streams.fact(&job, FactKind::Accepted).await;
@@ -92,7 +92,9 @@ async fn a_canceled_job_that_waits_is_never_started(world: World) {
     assert!(world.starts(&job).await.is_empty());
 }
 
-async fn a_job_is_canceled_with_no_worker_alive_and_the_storage_down(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_canceled_with_no_worker_alive_and_the_storage_down() {
+    let world = World::new(Engine::Sqlite).await;
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     let mut intake = world.worker("intake").roles("intake").start();
     world.streams.fact(&job, FactKind::Accepted).await;

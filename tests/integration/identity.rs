@@ -6,13 +6,7 @@ use streams::{FactKind, subject};
 
 use crate::harness::clip::{Clip, moving};
 use crate::harness::database::Engine;
-use crate::harness::on_each_database;
 use crate::harness::world::{World, file_of, job_of};
-
-on_each_database! {
-    an_event_sent_six_times_is_one_job,
-    an_event_without_a_job_id_is_one_job_too,
-}
 
 async fn small() -> Clip {
     moving("320x180", 2.0).make().await
@@ -33,7 +27,9 @@ async fn send_six_times(world: &World, event: &Value) -> u64 {
     last
 }
 
-async fn an_event_sent_six_times_is_one_job(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_sent_six_times_is_one_job() {
+    let world = World::new(Engine::Sqlite).await;
     let event = world.event(&small().await).await;
     let job = job_of(&event);
     let _worker = world.worker("one").start();
@@ -47,7 +43,9 @@ async fn an_event_sent_six_times_is_one_job(world: World) {
     assert_eq!(world.database.rows().await.jobs.len(), 1);
 }
 
-async fn an_event_without_a_job_id_is_one_job_too(world: World) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_without_a_job_id_is_one_job_too() {
+    let world = World::new(Engine::Sqlite).await;
     let mut event = world.event(&small().await).await;
     event.as_object_mut().unwrap().remove("job_id");
     let _worker = world.worker("one").start();

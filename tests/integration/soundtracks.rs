@@ -2,6 +2,7 @@
 //! what players are offered.
 
 use base64::Engine as _;
+use serde_json::json;
 use streams::fact::{Ended, Planned};
 
 use crate::harness::clip::{Clip, make_from};
@@ -10,7 +11,7 @@ use crate::harness::output::http::get;
 use crate::harness::output::sound::sound;
 use crate::harness::output::{Listing, Published, conforms, verify};
 use crate::harness::process::{command, output_of};
-use crate::harness::world::World;
+use crate::harness::world::{World, job_of};
 
 /// A picture that costs next to nothing.
 const PICTURE: &str = "-f lavfi -i testsrc2=size=160x120:rate=25:duration=6";
@@ -25,6 +26,19 @@ fn subrip(text: &[u8]) -> String {
 fn tone(frequency: u32) -> String {
     format!("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*{frequency}*t):s=48000:d=6")
 }
+
+/// Brings every track to a certain loudness.
+const LADDER: &str = r#"
+[profiles.even]
+about = "One small rung, and sound of one loudness."
+segment = 4
+encoder = "libx264"
+preset = "ultrafast"
+loudness = -16.0
+per_title = false
+storyboard = false
+rungs = [ { short_side = 144, crf = 30, maxrate = 200_000 } ]
+"#;
 
 async fn published(world: &World, clip: &Clip) -> (Published, Planned, Ended) {
     let job = world.submit(clip).await;
@@ -241,4 +255,29 @@ async fn the_cover_of_a_song_is_its_poster() {
         "1280,1280"
     );
     assert_eq!(ended.warnings, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_does_not_go_back_where_the_loudness_is_measured_before_the_sound_is_encoded() {
+    let world = World::new(Engine::Sqlite).await;
+    let ladder = world.folder().join("ladder.toml");
+    std::fs::write(&ladder, LADDER).unwrap();
+    let worker = world.worker("one");
+    let _worker = worker.setting("LADDER_FILE", ladder.display()).start();
+
+    // Long enough that progress is published more than once in each run over it.
+    let clip = make_from("-f lavfi -i sine=d=1200:r=48000 -c:a aac", "m4a").await;
+    let mut event = world.event(&clip).await;
+    event["settings"] = json!({"profile": "even"});
+    let job = job_of(&event);
+    let progress = world.streams.progress_of(&job).await;
+    world.streams.upload(&event).await;
+    world.completed(&job).await;
+
+    let shares: Vec<f64> = progress
+        .so_far()
+        .into_iter()
+        .map(|(_, share)| share)
+        .collect();
+    assert!(!shares.is_empty() && shares.is_sorted(), "{shares:?}");
 }

@@ -51,7 +51,17 @@ struct Failure {
     since: Instant,
     last: Instant,
     words: String,
-    is_denied: bool,
+    cause: Cause,
+}
+
+/// Why something did not work. What the server denies times out as well, and its words say more:
+/// the larger cause stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    /// No answer, or not the one there should be.
+    Failed,
+    /// The server said that we have no permission.
+    Denied,
 }
 
 impl Failure {
@@ -59,7 +69,7 @@ impl Failure {
     /// missed until it is tried again.
     fn is_reported(&self, verb: Verb) -> bool {
         let is_fresh = verb == Verb::Subscribe || self.last.elapsed() < FORGOTTEN_AFTER;
-        is_fresh && (self.is_denied || self.since.elapsed() >= REPORTED_AFTER)
+        is_fresh && (self.cause == Cause::Denied || self.since.elapsed() >= REPORTED_AFTER)
     }
 }
 
@@ -88,7 +98,7 @@ impl ConnectionHealth {
         self.note(
             (Verb::Publish, permission(&self.api, subject)),
             words,
-            false,
+            Cause::Failed,
         );
     }
 
@@ -118,7 +128,7 @@ impl ConnectionHealth {
         let Some((verb, subject)) = violation(words) else {
             return false;
         };
-        self.note((verb, permission(&self.api, subject)), words, true)
+        self.note((verb, permission(&self.api, subject)), words, Cause::Denied)
     }
 
     /// A subject is about to be subscribed to. The server says nothing where that is allowed, so
@@ -166,7 +176,10 @@ impl ConnectionHealth {
     pub async fn denial(&self) -> String {
         let mut seen = self.seen.subscribe();
         let first = |seen: &Observed| {
-            let denied = seen.failures.iter().find(|(_, failure)| failure.is_denied);
+            let denied = seen
+                .failures
+                .iter()
+                .find(|(_, failure)| failure.cause == Cause::Denied);
             denied.map(|(operation, failure)| sentence(&self.api, operation, failure))
         };
 
@@ -177,7 +190,8 @@ impl ConnectionHealth {
         }
     }
 
-    fn note(&self, operation: Operation, words: &str, is_denied: bool) -> bool {
+    /// Keeps a failure. Whether it is news.
+    fn note(&self, operation: Operation, words: &str, cause: Cause) -> bool {
         let mut is_news = false;
         self.seen.send_modify(|seen| {
             // A subscription that was denied is not tried again by itself, so its failure does not
@@ -187,12 +201,11 @@ impl ConnectionHealth {
             });
 
             if let Some(failure) = seen.failures.get_mut(&operation) {
-                is_news = is_denied && !failure.is_denied;
+                is_news = cause > failure.cause;
                 failure.last = Instant::now();
-                // What the server denies times out, too; its own words tell more.
-                if is_denied || !failure.is_denied {
+                if cause >= failure.cause {
                     words.clone_into(&mut failure.words);
-                    failure.is_denied = is_denied;
+                    failure.cause = cause;
                 }
             } else if seen.failures.len() < MAX_SUBJECTS {
                 is_news = true;
@@ -200,7 +213,7 @@ impl ConnectionHealth {
                     since: Instant::now(),
                     last: Instant::now(),
                     words: words.to_owned(),
-                    is_denied,
+                    cause,
                 };
                 seen.failures.insert(operation, failure);
             }
@@ -269,7 +282,7 @@ fn is_read_by_passing_consumers(stream: &str) -> bool {
 
 fn sentence(api: &str, (verb, permission): &Operation, failure: &Failure) -> String {
     let words = failure.words.trim_start_matches("nats: ");
-    if failure.is_denied {
+    if failure.cause == Cause::Denied {
         let verb = match verb {
             Verb::Publish => "publish to",
             Verb::Subscribe => "subscribe to",

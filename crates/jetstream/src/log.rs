@@ -47,6 +47,15 @@ pub struct Refused {
     reason: String,
 }
 
+impl Refused {
+    fn of(message: &OutboundMessage, reason: String) -> Self {
+        Self {
+            subject: message.subject.clone(),
+            reason,
+        }
+    }
+}
+
 /// Reads and writes the streams of the contract. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -138,8 +147,9 @@ impl Log {
     ) -> Result<CreateOutcome, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
-            match self.try_publish(&message, Some(expected)).await? {
+            match self.store.send(&message, Some(expected)).await {
                 Ok(seq) => return Ok(CreateOutcome::Created(seq)),
+                Err(PublishFailure::Refused(reason)) => return Err(Refused::of(&message, reason)),
                 Err(PublishFailure::Taken) => match self.last(stream, &message.subject).await {
                     // The acknowledgement of an earlier try was lost; the message was not.
                     Some(winner)
@@ -151,9 +161,9 @@ impl Log {
                     // What was there aged out; now ours may be the first.
                     None => expected = 0,
                 },
-                Err(setback) => {
+                Err(failure) => {
                     pause
-                        .after("publish", &message.subject, &setback.to_string())
+                        .after("publish", &message.subject, &failure.to_string())
                         .await
                 }
             }
@@ -188,11 +198,12 @@ impl Log {
     pub async fn append(&self, stream: &str, message: OutboundMessage) -> Result<u64, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
-            match self.try_publish(&message, None).await? {
+            match self.store.send(&message, None).await {
                 Ok(seq) => return Ok(seq),
-                Err(setback) => {
+                Err(PublishFailure::Refused(reason)) => return Err(Refused::of(&message, reason)),
+                Err(failure) => {
                     pause
-                        .after("publish", &message.subject, &setback.to_string())
+                        .after("publish", &message.subject, &failure.to_string())
                         .await
                 }
             }
@@ -232,12 +243,13 @@ impl Log {
         loop {
             // A work queue keeps a message until it is acknowledged, so 0 holds while a task is
             // neither queued nor in work.
-            match self.try_publish(&message, Some(0)).await? {
+            match self.store.send(&message, Some(0)).await {
                 Ok(_) | Err(PublishFailure::Taken) => return Ok(Enqueued::Queued),
                 Err(PublishFailure::Full(_)) => return Ok(Enqueued::Full),
-                Err(setback) => {
+                Err(PublishFailure::Refused(reason)) => return Err(Refused::of(&message, reason)),
+                Err(failure) => {
                     pause
-                        .after("publish", &message.subject, &setback.to_string())
+                        .after("publish", &message.subject, &failure.to_string())
                         .await
                 }
             }
@@ -280,22 +292,6 @@ impl Log {
                 Ok(answer) => return answer,
                 Err(reason) => pause.after(what, subject, &reason).await,
             }
-        }
-    }
-
-    /// One try. After [`PublishFailure::NoAck`] the message may be in the stream, or come there
-    /// yet.
-    async fn try_publish(
-        &self,
-        message: &OutboundMessage,
-        expected: Option<u64>,
-    ) -> Result<Result<u64, PublishFailure>, Refused> {
-        match self.store.send(message, expected).await {
-            Err(PublishFailure::Refused(reason)) => Err(Refused {
-                subject: message.subject.clone(),
-                reason,
-            }),
-            sent => Ok(sent),
         }
     }
 }

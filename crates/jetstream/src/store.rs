@@ -33,7 +33,8 @@ pub enum PublishFailure {
     /// The server will never take it.
     #[error("{0}")]
     Refused(String),
-    /// There was no answer, or one that says nothing of the message.
+    /// There was no answer, or one that says nothing of the message, which may be in the stream, or
+    /// come there yet.
     #[error("{0}")]
     NoAck(String),
 }

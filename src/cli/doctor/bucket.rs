@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use storage::{Bucket, DenialCause, Storage, StorageError, Versioning};
 
-use super::finding::Finding;
+use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use super::public;
 use crate::config::StorageArgs;
 
@@ -16,26 +16,11 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
     let storage = Storage::connect(&args.settings()).await;
     let bucket = storage.bucket(&args.s3_bucket);
 
-    let mut findings = Vec::new();
-    for (step, tried) in bucket.check_operations(&args.output_root).await {
-        let text = format!("{} in bucket {}", step.sentence(), bucket.name());
-        findings.push(Finding::of(step.as_str(), tried.map(|()| text)));
-    }
-
+    let requests = check_requests(&storage, &bucket, args, origins, fix);
+    let mut findings = with_timeout("bucket", CHECK_TIMEOUT, requests).await;
     let is_usable = findings
         .first()
         .is_some_and(|finding| finding.state == super::State::Ok);
-    findings.extend(check_versioning(&bucket).await);
-    for name in args
-        .source_buckets()
-        .iter()
-        .filter(|name| *name != bucket.name())
-    {
-        findings.push(check_sources(&storage.bucket(name)).await);
-    }
-    if !origins.is_empty() {
-        findings.push(Finding::of("cors", check_cors(&bucket, origins, fix).await));
-    }
 
     // What cannot be written cannot be played; all else may be wrong and players still be served.
     if is_usable {
@@ -44,6 +29,34 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
 
     // Whatever was answered was dated, a refusal for the clock above all.
     findings.extend(bucket.clock_difference().map(check_clock));
+    findings
+}
+
+/// Tries what workers do with the buckets; the first finding is whether the output can be written.
+async fn check_requests(
+    storage: &Storage,
+    bucket: &Bucket,
+    args: &StorageArgs,
+    origins: &[String],
+    fix: bool,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (step, tried) in bucket.check_operations(&args.output_root).await {
+        let text = format!("{} in bucket {}", step.sentence(), bucket.name());
+        findings.push(Finding::of(step.as_str(), tried.map(|()| text)));
+    }
+
+    findings.extend(check_versioning(bucket).await);
+    for name in args
+        .source_buckets()
+        .iter()
+        .filter(|name| *name != bucket.name())
+    {
+        findings.push(check_sources(&storage.bucket(name)).await);
+    }
+    if !origins.is_empty() {
+        findings.push(Finding::of("cors", check_cors(bucket, origins, fix).await));
+    }
     findings
 }
 

@@ -1,12 +1,12 @@
 //! What a check found, and how it is printed.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use serde_json::json;
 
 /// How long a check may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How what was looked at is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,28 +72,33 @@ impl Finding {
         }
     }
 
-    /// The line, for people or as JSON.
-    pub(super) fn line(&self, as_json: bool) -> String {
+    /// The line of the report as JSON.
+    pub(super) fn json(&self) -> String {
         let (state, check, text) = (self.state.word(), self.check, &self.text);
-        if as_json {
-            json!({ "check": check, "state": state, "text": text }).to_string()
-        } else {
-            format!("{state:<7} {check:<12} {text}")
-        }
+        json!({ "check": check, "state": state, "text": text }).to_string()
     }
 }
 
-/// What checks find; that they do not end in time, where they do not.
+/// The line of the report for people.
+impl Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (state, check, text) = (self.state.word(), self.check, &self.text);
+        write!(f, "{state:<7} {check:<12} {text}")
+    }
+}
+
+/// What checks find; that they do not end within `limit`, where they do not.
 pub(super) async fn with_timeout(
     check: &'static str,
+    limit: Duration,
     checks: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
-    tokio::time::timeout(CHECK_TIMEOUT, checks)
+    tokio::time::timeout(limit, checks)
         .await
         .unwrap_or_else(|_| {
             let text = format!(
                 "no answer within {} seconds; check address and network",
-                CHECK_TIMEOUT.as_secs()
+                limit.as_secs()
             );
             vec![Finding::fix(check, text)]
         })

@@ -12,7 +12,7 @@ use clap::Args;
 use migration::Schema;
 use sea_orm::DbErr;
 
-use self::finding::{Finding, State, with_timeout};
+use self::finding::{CHECK_TIMEOUT, Finding, State, with_timeout};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::pipeline::project::error_text::describe_error;
 
@@ -49,20 +49,18 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut tell = |findings: Vec<Finding>| {
         for finding in findings {
             healthy &= finding.state != State::Fix;
-            println!("{}", finding.line(args.json));
+            if args.json {
+                println!("{}", finding.json());
+            } else {
+                println!("{finding}");
+            }
         }
     };
 
     tell(machine::check(&args.worker, &args.ladder).await);
-    tell(with_timeout("nats", nats::check(&args.nats, args.fix)).await);
-    tell(with_timeout("database", check_database(&args)).await);
-    tell(
-        with_timeout(
-            "bucket",
-            bucket::check(&args.storage, &args.origin, args.fix),
-        )
-        .await,
-    );
+    tell(with_timeout("nats", CHECK_TIMEOUT, nats::check(&args.nats, args.fix)).await);
+    tell(with_timeout("database", CHECK_TIMEOUT, check_database(&args)).await);
+    tell(bucket::check(&args.storage, &args.origin, args.fix).await);
 
     Ok(if healthy {
         ExitCode::SUCCESS

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage::{Bucket, ObjectKind};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-use super::finding::Finding;
+use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use crate::config::StorageArgs;
 
 /// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get
@@ -16,8 +16,17 @@ use crate::config::StorageArgs;
 const MAX_MASTER_AGE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Any page may play where none is named; this one is asked for.
+/// The origin of [`Page::Example`].
 const EXAMPLE_ORIGIN: &str = "https://player.example";
+
+/// A page that plays.
+#[derive(Debug, Clone, Copy)]
+enum Page<'a> {
+    /// One of this origin, which must be able to play.
+    Named(&'a str),
+    /// Any, where the operator named none.
+    Example,
+}
 
 /// Puts a playlist where masters are, reads it as players do, replaces it, and removes it.
 pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String]) -> Vec<Finding> {
@@ -33,11 +42,26 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
         }
     };
 
-    let findings = check_playback(bucket, &key, &url, origins).await;
-    if let Err(error) = bucket.delete(&[key]).await {
-        tracing::warn!(%error, "what doctor wrote could not be removed");
-    }
+    check_within(CHECK_TIMEOUT, bucket, key, &url, origins).await
+}
 
+/// Checks playback of what it puts under `key`, and removes it also where that takes longer than
+/// `limit`.
+async fn check_within(
+    limit: Duration,
+    bucket: &Bucket,
+    key: String,
+    url: &Url,
+    origins: &[String],
+) -> Vec<Finding> {
+    let playback = check_playback(bucket, &key, url, origins);
+    let findings = with_timeout("public", limit, playback).await;
+
+    match timeout(ANSWER_TIMEOUT, bucket.delete(&[key])).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "what doctor wrote could not be removed"),
+        Err(_) => tracing::warn!("what doctor wrote could not be removed in time"),
+    }
     findings
 }
 
@@ -62,10 +86,10 @@ async fn check_playback(bucket: &Bucket, key: &str, url: &Url, origins: &[String
     // The copies that caches have by now were made without `Origin`; pages must not get those.
     if answer.status == 200 {
         for origin in origins {
-            findings.push(check_origin(url, origin, true).await);
+            findings.push(check_origin(url, Page::Named(origin)).await);
         }
         if origins.is_empty() {
-            findings.push(check_origin(url, EXAMPLE_ORIGIN, false).await);
+            findings.push(check_origin(url, Page::Example).await);
         }
         findings.push(check_freshness(bucket, key, url).await);
     }
@@ -107,7 +131,11 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
 
 /// Whether a page may play. A copy that a cache made for someone without `Origin` must not come
 /// back to a page (`Vary`, RFC 9110, section 12.5.5).
-async fn check_origin(url: &Url, origin: &str, is_wanted: bool) -> Finding {
+async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
+    let origin = match page {
+        Page::Named(origin) => origin,
+        Page::Example => EXAMPLE_ORIGIN,
+    };
     let allowed = match get(url, Some(origin)).await {
         Ok(answer) => answer.allow_origin,
         Err(reason) => {
@@ -122,18 +150,20 @@ async fn check_origin(url: &Url, origin: &str, is_wanted: bool) -> Finding {
         Some(found) if found == origin => {
             Finding::ok("playback", format!("pages of {origin} may play"))
         }
-        _ if !is_wanted => Finding::warning(
-            "playback",
-            "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
-        ),
-        _ => Finding::fix(
-            "playback",
-            format!(
-                "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
-                 the CDN pass Origin on and keep copies by it (Vary: Origin)",
-                url_host(url)
+        _ => match page {
+            Page::Named(_) => Finding::fix(
+                "playback",
+                format!(
+                    "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
+                     the CDN pass Origin on and keep copies by it (Vary: Origin)",
+                    url_host(url)
+                ),
             ),
-        ),
+            Page::Example => Finding::warning(
+                "playback",
+                "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
+            ),
+        },
     }
 }
 
@@ -215,4 +245,33 @@ fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
             .read_to_vec()?
             .into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::testing::TestS3;
+
+    use super::super::finding::State;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_put_is_removed_also_where_playback_does_not_answer_in_time() {
+        let s3 = TestS3::start().await;
+        let bucket = s3.bucket().await;
+        // Connections are taken by the kernel, and no one answers.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let key = "hls/doctor-x.m3u8".to_owned();
+        let url = Url::parse(&format!("http://{address}/{key}")).unwrap();
+
+        let limit = Duration::from_secs(1);
+        let findings = check_within(limit, &bucket, key, &url, &[]).await;
+        let states: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.check, finding.state))
+            .collect();
+        assert_eq!(states, [("public", State::Fix)]);
+        assert!(findings[0].text.starts_with("no answer within 1 seconds"));
+        assert!(bucket.list("").await.unwrap().is_empty());
+    }
 }

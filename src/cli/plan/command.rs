@@ -40,15 +40,17 @@ pub(in crate::cli) struct PlanArgs {
 /// The ids of a plan no one will carry out.
 const OFFLINE_ID: &str = "offline";
 
-/// Why a file gets no plan.
-struct Refused {
-    code: Code,
-    message: String,
+/// What was decided about a file.
+enum PlanOutcome {
+    /// It can be encoded.
+    Planned(Box<Planned>),
+    /// It is refused, with a message for whoever uploaded it.
+    Refused { code: Code, message: String },
 }
 
-impl From<Refusal> for Refused {
+impl From<Refusal> for PlanOutcome {
     fn from(refusal: Refusal) -> Self {
-        Self {
+        Self::Refused {
             code: refusal.code,
             message: refusal.message,
         }
@@ -62,9 +64,11 @@ impl From<Refusal> for Refused {
 /// When the file, the ladder or ffmpeg cannot be read or found.
 pub(in crate::cli) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
     match decide(&args).await? {
-        Ok(planned) if args.json => println!("{}", serde_json::to_string_pretty(&planned)?),
-        Ok(planned) => print!("{}", report(&planned)),
-        Err(Refused { code, message }) => {
+        PlanOutcome::Planned(plan) if args.json => {
+            println!("{}", serde_json::to_string_pretty(&plan)?);
+        }
+        PlanOutcome::Planned(plan) => print!("{}", report(&plan)),
+        PlanOutcome::Refused { code, message } => {
             if args.json {
                 println!(
                     "{}",
@@ -80,7 +84,7 @@ pub(in crate::cli) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
+async fn decide(args: &PlanArgs) -> anyhow::Result<PlanOutcome> {
     let profiles = args.ladder.profiles()?;
     let profile = profiles.get(&args.profile)?.clone();
     let tool = args.tool.locate()?;
@@ -98,12 +102,12 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let sniffed = sniff::sniff(&head, size);
     if let Some(code) = sniffed.code().or(protected) {
         let message = code.sentence().to_owned();
-        return Ok(Err(Refused { code, message }));
+        return Ok(PlanOutcome::Refused { code, message });
     }
 
     let limits = args.limits.limits();
     if let Err(refusal) = limits.judge_size(size) {
-        return Ok(Err(refusal.into()));
+        return Ok(refusal.into());
     }
 
     // The sample is taken in a folder of its own, where a relative path would lead nowhere.
@@ -112,12 +116,12 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         Ok(probe) => probe,
         Err(error) => {
             if let Some(refusal) = sniffed.explain(error.code()) {
-                return Ok(Err(refusal.into()));
+                return Ok(refusal.into());
             }
-            return Ok(Err(Refused {
+            return Ok(PlanOutcome::Refused {
                 code: error.code(),
                 message: error.to_string(),
-            }));
+            });
         }
     };
 
@@ -141,15 +145,15 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let head = Head::new(OFFLINE_ID.parse()?, OFFLINE_ID.parse()?);
     let plan = match ladder::plan(head, &probe, pin, &settings, &tool.version().await?) {
         Ok(plan) => plan,
-        Err(refusal) => return Ok(Err(refusal.into())),
+        Err(refusal) => return Ok(refusal.into()),
     };
 
-    if per_title {
-        return Ok(Ok(
-            fitted(&tool, &input.looking(plan.source.deep), plan).await?
-        ));
-    }
-    Ok(Ok(plan))
+    let plan = if per_title {
+        fitted(&tool, &input.looking(plan.source.deep), plan).await?
+    } else {
+        plan
+    };
+    Ok(PlanOutcome::Planned(Box::new(plan)))
 }
 
 /// The plan fitted to a sample of the pictures, as the service does it.
@@ -191,7 +195,7 @@ mod tests {
         Only::parse_from([&["x", file.as_str()], more].concat()).plan
     }
 
-    async fn decided(file: &Path, more: &[&str]) -> anyhow::Result<Result<Planned, Refused>> {
+    async fn decided(file: &Path, more: &[&str]) -> anyhow::Result<PlanOutcome> {
         decide(&args(file, more)).await
     }
 
@@ -200,11 +204,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made = "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -preset ultrafast";
         let clip = ffmpeg::testing::make(folder.path(), "a.mp4", made).await;
-        let planned = decided(&clip, &["--profile", "mobile"])
-            .await
-            .unwrap()
-            .ok()
-            .unwrap();
+        let outcome = decided(&clip, &["--profile", "mobile"]).await.unwrap();
+        let PlanOutcome::Planned(planned) = outcome else {
+            panic!("the clip is refused");
+        };
         let names: Vec<&str> = planned.videos().map(|rung| rung.name.as_str()).collect();
         assert_eq!(
             (planned.profile.as_str(), names),
@@ -214,8 +217,14 @@ mod tests {
 
         let text = folder.path().join("notes.mp4");
         std::fs::write(&text, "no video at all").unwrap();
-        let refused = decided(&text, &[]).await.unwrap().err().unwrap();
-        assert_eq!(refused.code, Code::NotMedia);
+        let refused = decided(&text, &[]).await.unwrap();
+        assert!(matches!(
+            refused,
+            PlanOutcome::Refused {
+                code: Code::NotMedia,
+                ..
+            }
+        ));
     }
 
     #[tokio::test]

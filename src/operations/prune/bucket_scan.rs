@@ -19,6 +19,16 @@ use crate::job::commit::{SMALL_OBJECT, write_master};
 use crate::job::receipt::Receipt;
 use crate::job::verdict::SettleError;
 
+/// When the job ended that a private object is of.
+enum JobEnd {
+    /// The log knows no such job.
+    Unknown,
+    /// It has not ended.
+    Open,
+    /// It ended at this time.
+    Ended(DateTime<Utc>),
+}
+
 /// What a prefix shows to the public.
 struct PublishedPrefix {
     prefix: OutputPrefix,
@@ -86,21 +96,21 @@ impl<'a> BucketScan<'a> {
                     .unwrap_or_default();
                 // A repair's copy has a number behind the id of the job, and the repair may still
                 // be at work.
-                let (job, grace) = match (self.ended(name), name.rsplit_once('-')) {
-                    (None, Some((job, _))) => {
-                        (self.ended(job), self.pruner.grace.max(REPAIR_GRACE))
+                let (end, grace) = match (self.end_of(name), name.rsplit_once('-')) {
+                    (JobEnd::Unknown, Some((job, _))) => {
+                        (self.end_of(job), self.pruner.grace.max(REPAIR_GRACE))
                     }
-                    (job, _) => (job, self.pruner.grace),
+                    (end, _) => (end, self.pruner.grace),
                 };
 
                 let is_old = |at: DateTime<Utc>| self.now - at >= grace;
-                match job {
+                match end {
                     // Both have to be old: a repair writes long after its job has ended.
-                    Some(Some(ended)) if is_old(ended) && object.modified.is_some_and(is_old) => {
+                    JobEnd::Ended(at) if is_old(at) && object.modified.is_some_and(is_old) => {
                         going.push(object)
                     }
-                    Some(_) => {}
-                    None => self.count_unknown(&object),
+                    JobEnd::Ended(_) | JobEnd::Open => {}
+                    JobEnd::Unknown => self.count_unknown(&object),
                 }
             }
 
@@ -109,10 +119,13 @@ impl<'a> BucketScan<'a> {
         Ok(())
     }
 
-    /// When the job of that name ended, if it did; nothing where the log knows no such job.
-    fn ended(&self, name: &str) -> Option<Option<DateTime<Utc>>> {
-        let job = self.log_index.jobs.get(&name.parse::<JobId>().ok()?)?;
-        Some(LogIndex::ended(job))
+    /// When the job of that name ended.
+    fn end_of(&self, name: &str) -> JobEnd {
+        let id = name.parse::<JobId>().ok();
+        let Some(job) = id.and_then(|id| self.log_index.jobs.get(&id)) else {
+            return JobEnd::Unknown;
+        };
+        LogIndex::ended(job).map_or(JobEnd::Open, JobEnd::Ended)
     }
 
     /// Removes what goes of a job's folder, or of a part of it.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ffmpeg::argv::CopiedSubtitles;
 use ffmpeg::{
     End, Input, Limits, ProbeLimits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv,
 };
@@ -56,7 +57,7 @@ impl Repair<'_> {
         let input = input.looking(probe.deep);
 
         // As the plan task does it: with subtitles, and without where they cannot be copied.
-        for subtitles in [true, false] {
+        for subtitles in [CopiedSubtitles::All, CopiedSubtitles::None] {
             let args = argv::remux(&input, &probe, subtitles);
             let (ticks, _) = watch::channel(ProgressUpdate::default());
             let exit = ffmpeg::run(Run {

@@ -104,6 +104,16 @@ pub async fn find_public_output(
     }
 }
 
+/// What the bucket holds under the key of a receipt.
+enum StoredReceipt {
+    /// Nothing.
+    Missing,
+    /// Something that is no receipt, or one that this release cannot read.
+    Unreadable(ReceiptError),
+    /// A receipt.
+    Readable(Box<Receipt>),
+}
+
 struct Search<'a> {
     bucket: &'a Bucket,
     prefix: &'a OutputPrefix,
@@ -126,9 +136,9 @@ impl Search<'_> {
         };
 
         let (harm, reason) = match self.read(&key).await? {
-            Some(Ok(receipt)) => return Ok(found(receipt, None)),
-            Some(Err(error)) => (DamageKind::Content, error.to_string()),
-            None => (DamageKind::Missing, "it is missing".to_owned()),
+            StoredReceipt::Readable(receipt) => return Ok(found(*receipt, None)),
+            StoredReceipt::Unreadable(error) => (DamageKind::Content, error.to_string()),
+            StoredReceipt::Missing => (DamageKind::Missing, "it is missing".to_owned()),
         };
 
         let lost = Some(Damage {
@@ -137,10 +147,10 @@ impl Search<'_> {
         });
         // An older one names objects that were repaired since: those are repaired again.
         for older in self.receipts(keys.folder()).await?.into_iter().rev() {
-            if let Some(Ok(receipt)) = self.read(&older).await?
+            if let StoredReceipt::Readable(receipt) = self.read(&older).await?
                 && receipt.job_id == current.job_id
             {
-                return Ok(found(receipt, lost));
+                return Ok(found(*receipt, lost));
             }
         }
 
@@ -179,7 +189,9 @@ impl Search<'_> {
         }
 
         for key in keys {
-            receipts.extend(self.read(&key).await?.and_then(Result::ok));
+            if let StoredReceipt::Readable(receipt) = self.read(&key).await? {
+                receipts.push(*receipt);
+            }
         }
 
         // Several jobs may have receipts here. The bytes of master tell which of them is public.
@@ -202,9 +214,14 @@ impl Search<'_> {
         })
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Result<Receipt, ReceiptError>>, StorageError> {
-        let bytes = self.bucket.get(key, SMALL_OBJECT).await?;
-        Ok(bytes.map(|bytes| Receipt::decode(&bytes)))
+    async fn read(&self, key: &str) -> Result<StoredReceipt, StorageError> {
+        let Some(bytes) = self.bucket.get(key, SMALL_OBJECT).await? else {
+            return Ok(StoredReceipt::Missing);
+        };
+        Ok(match Receipt::decode(&bytes) {
+            Ok(receipt) => StoredReceipt::Readable(Box::new(receipt)),
+            Err(error) => StoredReceipt::Unreadable(error),
+        })
     }
 
     /// The receipts below a folder, in the order of their revisions.

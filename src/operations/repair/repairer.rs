@@ -34,6 +34,29 @@ pub struct RepairReport {
     pub given_up: Option<(Vec<Damage>, Failure)>,
 }
 
+impl RepairReport {
+    /// The report of a repair that made `found` of an output with `damages`. Where the source could
+    /// not be used, what its receipt still names is damaged as before.
+    fn new(found: PublicOutput, damages: Vec<Damage>, source_failure: Option<Failure>) -> Self {
+        let Some(failure) = source_failure else {
+            return Self {
+                found,
+                mended: damages,
+                given_up: None,
+            };
+        };
+
+        let objects = &found.receipt.objects;
+        let is_left = |damage: &Damage| objects.iter().any(|object| object.key == damage.key);
+        let (left, mended) = damages.into_iter().partition(is_left);
+        Self {
+            found,
+            mended,
+            given_up: Some((left, failure)),
+        }
+    }
+}
+
 impl Repairer {
     /// Makes new objects for the damaged ones alone, checks them, and makes them public.
     ///
@@ -88,44 +111,19 @@ impl Repairer {
         repair.remove_source_copy().await;
 
         // An error is returned only now: what was written in vain is removed first.
-        let (receipt, given_up) = done?;
+        let (receipt, source_failure) = done?;
         if let Some(current) = claimed? {
             write_master(&self.context.jobs, &found.prefix, current).await?;
         }
 
-        let given_up = given_up.map(|failure| {
-            let left = |damage: &&Damage| {
-                receipt
-                    .objects
-                    .iter()
-                    .any(|object| object.key == damage.key)
-            };
-            (
-                damages.iter().filter(left).cloned().collect::<Vec<_>>(),
-                failure,
-            )
-        });
-        let left: &[Damage] = given_up.as_ref().map_or(&[], |(left, _)| left);
-
-        Ok(RepairReport {
-            mended: damages
-                .iter()
-                .filter(|damage| !left.contains(damage))
-                .cloned()
-                .collect(),
-            found: PublicOutput {
-                owner: self
-                    .context
-                    .jobs
-                    .owner(&found.prefix)
-                    .await
-                    .map_err(SettleError::from)?,
-                receipt,
-                lost_receipt: None,
-                ..found
-            },
-            given_up,
-        })
+        let owner = self.context.jobs.owner(&found.prefix).await;
+        let found = PublicOutput {
+            owner: owner.map_err(SettleError::from)?,
+            receipt,
+            lost_receipt: None,
+            ..found
+        };
+        Ok(RepairReport::new(found, damages, source_failure))
     }
 
     /// Master alone, and a receipt that no one caches, are written again as they were.

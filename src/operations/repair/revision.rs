@@ -36,6 +36,14 @@ pub(super) struct Repair<'a> {
     pub(super) work_counter: WorkCounter,
 }
 
+/// Whether tasks can be done again from the source.
+enum SourceCheck {
+    /// It is what it was when the job was planned, or is not needed.
+    Usable,
+    /// It is gone, or was replaced.
+    Unusable(Failure),
+}
+
 /// Damaged objects by the task that makes them, and everything else that is damaged.
 type DamagedByTask = BTreeMap<TaskName, Vec<OutputObject>>;
 
@@ -76,26 +84,26 @@ impl Repair<'_> {
         }
 
         let source = if damaged_by_task.is_empty() {
-            Ok(())
+            SourceCheck::Usable
         } else {
             self.check_source().await?
         };
 
-        let made = match &source {
-            Ok(()) => {
+        let (made, source_failure) = match source {
+            SourceCheck::Usable => {
                 given_up.clear();
-                self.redo_tasks(&damaged_by_task).await?
+                (self.redo_tasks(&damaged_by_task).await?, None)
             }
             // All that is damaged needs the source, so nothing can be repaired without it.
-            Err(failure) if given_up.len() == damages.len() => {
-                return Err(RepairError::Failed(failure.clone()));
+            SourceCheck::Unusable(failure) if given_up.len() == damages.len() => {
+                return Err(RepairError::Failed(failure));
             }
-            Err(_) => receipt.made.clone(),
+            SourceCheck::Unusable(failure) => (receipt.made.clone(), Some(failure)),
         };
 
         let made = without_lists(made, damages);
         let receipt = self.publish(&made, damages, &given_up).await?;
-        Ok((receipt, source.err()))
+        Ok((receipt, source_failure))
     }
 
     /// Sheets are drawn of tiles: where those are damaged or gone, their chunks have to be done
@@ -125,30 +133,34 @@ impl Repair<'_> {
         Ok(!damaged.is_empty())
     }
 
-    /// Whether the source is what it was when the job was planned.
-    async fn check_source(&self) -> Result<Result<(), Failure>, RepairError> {
+    /// Compares the source with what it was when the job was planned.
+    async fn check_source(&self) -> Result<SourceCheck, RepairError> {
         let source = &self.found.receipt.planned.source;
         let bucket = self.context.storage.bucket(&source.bucket);
         // An ETag may come with its quotes (RFC 9110, section 8.8.3) or without.
         let bare = |etag: &str| etag.trim_matches('"').to_owned();
 
-        Ok(match bucket.head(&source.key).await {
-            Ok(None) => Err(Failure::from_code(Code::SourceNotFound)),
-            Ok(Some(meta)) => {
-                let same = meta
-                    .etag
-                    .is_none_or(|etag| bare(&etag) == bare(&source.etag));
-                if same && meta.size == source.size {
-                    Ok(())
-                } else {
-                    Err(Failure::from_code(Code::SourceChanged))
-                }
-            }
+        let found = match bucket.head(&source.key).await {
+            Ok(found) => found,
             Err(error) => {
                 return Err(RepairError::Failed(
                     classify_source_error(&self.context.jobs, &error).await,
                 ));
             }
+        };
+        let Some(meta) = found else {
+            let failure = Failure::from_code(Code::SourceNotFound);
+            return Ok(SourceCheck::Unusable(failure));
+        };
+
+        let is_same = meta.size == source.size
+            && meta
+                .etag
+                .is_none_or(|etag| bare(&etag) == bare(&source.etag));
+        Ok(if is_same {
+            SourceCheck::Usable
+        } else {
+            SourceCheck::Unusable(Failure::from_code(Code::SourceChanged))
         })
     }
 

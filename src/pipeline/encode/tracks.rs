@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ffmpeg::argv::{self, Options, TrackSelection};
-use ffmpeg::loudness;
+use ffmpeg::{Input, loudness};
 use media::cmaf::{self, FragmentInfo, InitInfo};
 use media::webvtt::{self, Cue, Document};
 use storage::ObjectKind;
@@ -133,19 +133,26 @@ async fn decode_changing_audio(
     task: &EncodeTask<'_>,
     task_dir: TempDir,
 ) -> Result<TempDir, Failure> {
-    let plan = task.plan;
-    if plan.audios().all(|rendition| !rendition.changes) {
+    if task.plan.audios().all(|rendition| !rendition.changes) {
         return Ok(task_dir);
     }
+    run_preparation(task, task_dir, argv::uniform).await
+}
 
+/// Runs ffmpeg for files in `task_dir` that a later run needs.
+async fn run_preparation(
+    task: &EncodeTask<'_>,
+    task_dir: TempDir,
+    argv: impl FnOnce(&Planned, &Input, Options) -> Option<Vec<String>>,
+) -> Result<TempDir, Failure> {
     let source = task.open_source().await?;
-    let argv =
-        argv::uniform(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
+    let argv = argv(task.plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,
         source,
         argv,
         renditions: &[],
+        // The run that makes segments goes over the same media, and publishes it.
         progress: ProgressMode::Hidden,
         earlier_passes: 0,
     };
@@ -164,19 +171,7 @@ async fn measure_gains(
         return Ok((task_dir, gains));
     }
 
-    let source = task.open_source().await?;
-    let argv =
-        argv::loudness(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
-    let run = FfmpegRun {
-        task,
-        source,
-        argv,
-        renditions: &[],
-        progress: ProgressMode::Published,
-        earlier_passes: 0,
-    };
-    let task_dir = run.run(task_dir).await?.task_dir;
-
+    let task_dir = run_preparation(task, task_dir, argv::loudness).await?;
     for rendition in plan.audios() {
         let file = task_dir.path().join(argv::loudness_file(&rendition.name));
         let gain = match rendition.loudness {

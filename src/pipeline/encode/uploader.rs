@@ -5,7 +5,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use ffmpeg::{argv, surplus_segments};
-use media::cmaf::{FragmentInfo, InitInfo, rewrite};
+use media::cmaf::rewrite::{self, KeyFrame};
+use media::cmaf::{FragmentInfo, InitInfo};
 use metrics::counter;
 use storage::{JobKeys, ObjectKind};
 use streams::work::{ObjectRef, SegmentOutput};
@@ -57,9 +58,12 @@ impl SegmentUploader<'_> {
             let text = format!("Segment {n} of {} is not sound: {error}.", dir.name);
             Failure::new(Code::VerificationFailed, text)
         };
-        let bytes: Bytes = rewrite::segment(&bytes, dir.has_iframe_playlist)
-            .map_err(unsound)?
-            .into();
+        let key_frame = if dir.has_iframe_playlist {
+            KeyFrame::Apart
+        } else {
+            KeyFrame::InPlace
+        };
+        let bytes: Bytes = rewrite::segment(&bytes, key_frame).map_err(unsound)?.into();
         let fragment = FragmentInfo::parse(&bytes, init.defaults).map_err(unsound)?;
         let is_late = |start| begins_after(&fragment, init.timescale, start);
         if n == dir.first_segment && dir.expected_start.is_some_and(is_late) {

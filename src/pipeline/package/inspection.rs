@@ -51,7 +51,7 @@ pub(super) async fn inspect_bucket(
 
     for rendition in renditions {
         if !publication.given_up.contains(&rendition.init.key)
-            && let Err(reason) = check_init_segment(jobs, rendition).await?
+            && let Some(reason) = find_init_fault(jobs, rendition).await?
         {
             faults.push((find_task_of_segment(plan, &rendition.rendition, 0), reason));
         }
@@ -136,30 +136,31 @@ fn find_difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) ->
     }
 }
 
-async fn check_init_segment(
+/// What is wrong with an init segment as it reads back; nothing where it is as it was written.
+async fn find_init_fault(
     jobs: &Jobs,
     rendition: &AssembledRendition,
-) -> Result<Result<(), String>, OutputFault> {
+) -> Result<Option<String>, OutputFault> {
     let key = &rendition.init.key;
     let bytes = match jobs.output.get(key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
+        Ok(None) => return Ok(Some(format!("{key} is not in the bucket."))),
         Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
 
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
-        return Ok(Err(format!(
+        return Ok(Some(format!(
             "{key} has another content than it was written with."
         )));
     }
 
     Ok(match InitInfo::parse(&bytes) {
-        Ok(init) if init.codec.text == rendition.codecs => Ok(()),
-        Ok(init) => Err(format!(
+        Ok(init) if init.codec.text == rendition.codecs => None,
+        Ok(init) => Some(format!(
             "{key} says {}, its task said {}.",
             init.codec.text, rendition.codecs
         )),
-        Err(error) => Err(format!("{key} is not valid: {error}.")),
+        Err(error) => Some(format!("{key} is not valid: {error}.")),
     })
 }
 

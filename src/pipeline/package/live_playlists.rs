@@ -90,11 +90,15 @@ pub(super) async fn update_live_playlists(
         return Ok(Disposition::Ack);
     };
 
-    let writer = LivePlaylistWriter::new(jobs, &state, plan);
-    match writer.write(!state.is_open()).await {
-        Ok(false) => {}
+    let end = if state.is_open() {
+        PlaylistEnd::Open
+    } else {
+        PlaylistEnd::Sealed
+    };
+    match LivePlaylistWriter::new(jobs, &state, plan).write(end).await {
+        Ok(WriteOutcome::Unchanged) => {}
         // Later, when there may be more; by then a verdict may ask for the end.
-        Ok(true) => return Ok(Disposition::Retry(UPDATE_INTERVAL)),
+        Ok(WriteOutcome::Written) => return Ok(Disposition::Retry(UPDATE_INTERVAL)),
         Err(LivePlaylistError::Refused(refused)) => return Err(refused.into()),
         Err(LivePlaylistError::Unread(unread)) => return Err(unread.into()),
         Err(error) => {
@@ -135,18 +139,36 @@ pub(super) async fn seal_live_playlists(
     plan: &Planned,
 ) -> Result<(), LivePlaylistError> {
     loop {
-        match LivePlaylistWriter::new(jobs, state, plan).write(true).await {
+        let writer = LivePlaylistWriter::new(jobs, state, plan);
+        match writer.write(PlaylistEnd::Sealed).await {
             // Another one wrote meanwhile. It does so once in four seconds at most.
             Err(LivePlaylistError::Storage(StorageError::Changed { .. })) => {}
             Err(error) => return Err(error),
-            Ok(sealed) => {
-                if !sealed && !state.playable {
-                    record_time_to_playable(state);
-                }
+            Ok(WriteOutcome::Unchanged) if !state.playable => {
+                record_time_to_playable(state);
                 return Ok(());
             }
+            Ok(WriteOutcome::Unchanged | WriteOutcome::Written) => return Ok(()),
         }
     }
+}
+
+/// Whether playlists go on after a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PlaylistEnd {
+    /// More may be listed later.
+    Open,
+    /// They have an end (`EXT-X-ENDLIST`), and nothing is listed after it.
+    Sealed,
+}
+
+/// What a write of live playlists came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WriteOutcome {
+    /// Every playlist was as it should be, or none was begun.
+    Unchanged,
+    /// One or more were written.
+    Written,
 }
 
 /// Writes the live playlists of one job.
@@ -170,6 +192,13 @@ struct PlaylistDraft {
     text: String,
 }
 
+impl PlaylistDraft {
+    fn is_changed(&self) -> bool {
+        let before = self.before.as_ref().map(|before| &before.text);
+        before != Some(&self.text)
+    }
+}
+
 impl<'a> LivePlaylistWriter<'a> {
     fn new(jobs: &'a Jobs, state: &'a JobState, plan: &'a Planned) -> Self {
         let keys = jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
@@ -181,22 +210,21 @@ impl<'a> LivePlaylistWriter<'a> {
         }
     }
 
-    /// Writes the playlists that changed, and returns whether any did. A job that never played is not
-    /// begun at its end.
-    async fn write(&self, seal: bool) -> Result<bool, LivePlaylistError> {
+    /// Writes the playlists that changed. A job that never played is not begun at its end.
+    async fn write(&self, end: PlaylistEnd) -> Result<WriteOutcome, LivePlaylistError> {
         let master = self.read(&self.keys.live_master()).await?;
         let begins = master.is_none();
-        if begins && seal {
-            return Ok(false);
+        if begins && end == PlaylistEnd::Sealed {
+            return Ok(WriteOutcome::Unchanged);
         }
 
-        let (mut drafts, renditions) = self.drafts(seal).await?;
+        let (mut drafts, renditions) = self.drafts(end).await?;
         if begins
             && !is_playable(self.plan, |wanted| {
                 renditions.iter().any(|made| made.name() == wanted.name())
             })
         {
-            return Ok(false);
+            return Ok(WriteOutcome::Unchanged);
         }
 
         if self.lists_more() {
@@ -210,13 +238,14 @@ impl<'a> LivePlaylistWriter<'a> {
 
         // The multivariant playlist comes last, so that it never names a playlist that is not in
         // the bucket yet.
-        let mut wrote = false;
-        for draft in &drafts {
-            wrote |= self.put(draft).await?;
+        let mut outcome = WriteOutcome::Unchanged;
+        for draft in drafts.iter().filter(|draft| draft.is_changed()) {
+            self.put(draft).await?;
+            outcome = WriteOutcome::Written;
         }
         crash::point("playlist.written");
         // The fact comes after the objects: it never names one that is not there.
-        if self.state.is_open() && !self.state.playable && !seal {
+        if self.state.is_open() && !self.state.playable && end == PlaylistEnd::Open {
             let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
             let manifest_url = self.jobs.live_url(&self.keys.live_master());
             let playable = Fact::Playable(Playable { head, manifest_url });
@@ -229,7 +258,7 @@ impl<'a> LivePlaylistWriter<'a> {
             }
         }
 
-        Ok(wrote)
+        Ok(outcome)
     }
 
     /// Whether what was made is listed: not after the job failed or was canceled.
@@ -244,7 +273,7 @@ impl<'a> LivePlaylistWriter<'a> {
     /// in the order of the plan.
     async fn drafts(
         &self,
-        seal: bool,
+        end: PlaylistEnd,
     ) -> Result<(Vec<PlaylistDraft>, Vec<AssembledRendition>), LivePlaylistError> {
         let mut published = PublishedOutput::new(self.jobs, self.state, self.plan);
         let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
@@ -258,7 +287,7 @@ impl<'a> LivePlaylistWriter<'a> {
         // The lowest rung comes first, because no other rendition may be listed beyond its end.
         let mut until = f64::INFINITY;
         for rendition in first.into_iter().chain(others) {
-            let made = self.draft(&mut published, rendition, until, seal).await?;
+            let made = self.draft(&mut published, rendition, until, end).await?;
             if Some(rendition.name()) == lowest {
                 until = latest_end_seconds(made.as_ref().map(|(_, playlist, _)| playlist));
             }
@@ -285,7 +314,7 @@ impl<'a> LivePlaylistWriter<'a> {
         published: &mut PublishedOutput<'_>,
         rendition: &Rendition,
         until: f64,
-        seal: bool,
+        end: PlaylistEnd,
     ) -> Result<Option<(PlaylistDraft, LivePlaylist, AssembledRendition)>, LivePlaylistError> {
         let key = self.keys.live_playlist(rendition.name().as_str());
         let before = self.read(&key).await?;
@@ -309,7 +338,7 @@ impl<'a> LivePlaylistWriter<'a> {
             return Ok(None);
         };
 
-        playlist.sealed |= seal;
+        playlist.sealed |= end == PlaylistEnd::Sealed;
         let text = playlist.to_string();
         Ok(Some((
             PlaylistDraft { key, before, text },
@@ -331,16 +360,8 @@ impl<'a> LivePlaylistWriter<'a> {
         }))
     }
 
-    /// Writes a playlist where it changed; whether it had.
-    async fn put(&self, draft: &PlaylistDraft) -> Result<bool, LivePlaylistError> {
-        if draft
-            .before
-            .as_ref()
-            .is_some_and(|before| before.text == draft.text)
-        {
-            return Ok(false);
-        }
-
+    /// Writes a playlist, unless someone else wrote it since it was read.
+    async fn put(&self, draft: &PlaylistDraft) -> Result<(), LivePlaylistError> {
         let body = Bytes::from(draft.text.clone());
         crash::point("playlist.read");
 
@@ -370,7 +391,6 @@ impl<'a> LivePlaylistWriter<'a> {
             Err(StorageError::Refused { .. }) => output.put(&draft.key, body, kind).await?,
             written => written?,
         };
-
-        Ok(true)
+        Ok(())
     }
 }

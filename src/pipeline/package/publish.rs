@@ -258,11 +258,11 @@ impl Publication<'_> {
                 .chain(lengths)
                 .map(str::to_owned),
         );
-        let poster = choose_poster(self.made);
+        let poster = choose_poster(self.made).map(|(_, poster)| poster);
         warnings.extend(missing_images(
             self.plan,
-            poster.is_some(),
-            storyboard.is_some(),
+            poster.as_ref(),
+            storyboard.as_deref(),
         ));
 
         let media = renditions
@@ -293,7 +293,7 @@ impl Publication<'_> {
                 .iter()
                 .map(|rendition| playlists::ended(self.plan, rendition))
                 .collect(),
-            poster: poster.map(|(_, poster)| poster.key),
+            poster: poster.map(|poster| poster.key),
             storyboard,
             warnings: without_repetitions(warnings),
             checks: checks.collect(),
@@ -312,10 +312,17 @@ impl Publication<'_> {
 }
 
 /// What of the previews a plan promises is not there, as stable words.
-fn missing_images(plan: &Planned, poster: bool, storyboard: bool) -> impl Iterator<Item = String> {
+fn missing_images(
+    plan: &Planned,
+    poster: Option<&ObjectRef>,
+    storyboard: Option<&str>,
+) -> impl Iterator<Item = String> {
     let words = [
-        ("no_poster", plan.video.is_some() && !poster),
-        ("no_storyboard", plan.storyboard.is_some() && !storyboard),
+        ("no_poster", plan.video.is_some() && poster.is_none()),
+        (
+            "no_storyboard",
+            plan.storyboard.is_some() && storyboard.is_none(),
+        ),
     ];
     let holding = words.into_iter().filter(|(_, holds)| *holds);
     holding.map(|(word, _)| word.to_owned())

@@ -60,7 +60,8 @@ impl<'a> PublishedOutput<'a> {
         }
     }
 
-    /// What a rendition begins with: what all others must fit.
+    /// What a rendition begins with: what all others must fit. A task that is done again does not
+    /// change it: what was listed of the first one stays, and is what the rest must fit.
     pub(super) async fn head(
         &mut self,
         rendition: &Rendition,

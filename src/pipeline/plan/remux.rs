@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ffmpeg::argv::CopiedSubtitles;
 use ffmpeg::{End, Input, Limits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv};
 use media::ladder::Probe;
 use media::ladder::audio::SAMPLE_RATE;
@@ -92,7 +93,7 @@ impl Planner {
 
         // Matroska does not take every kind of subtitles, and one that it does not take fails the
         // whole copy. The second try leaves all of them out.
-        for subtitles in [true, false] {
+        for subtitles in [CopiedSubtitles::All, CopiedSubtitles::None] {
             let args = argv::remux(&input, probe, subtitles);
             let run = self.copy(&args, folder.path(), server, size);
             let end = self.read_source(task_context, server, run).await??;

@@ -111,7 +111,7 @@ impl Projector {
         let references = self.read_references().await?;
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
-        self.publish_position(&at, &feed, false);
+        self.publish_position(&at, &feed, Writer::This);
 
         loop {
             let mut messages = feed.next().await?;
@@ -123,23 +123,22 @@ impl Projector {
             while let Some(last) = messages.last() {
                 let to = at.after(last);
                 let apply = self.apply_batch(references, &at, &to, &messages);
-                if timeout(BATCH_LIMIT, apply)
-                    .await
-                    .map_err(|_| ProjectError::Silent)??
-                {
+                let applied = timeout(BATCH_LIMIT, apply).await;
+                let writer = applied.map_err(|_| ProjectError::Silent)??;
+                if writer == Writer::This {
                     at = to;
-                    self.publish_position(&at, &feed, false);
+                    self.publish_position(&at, &feed, writer);
                     break;
                 }
 
-                // Another projector was first, and its batch may end within ours.
+                // Its batch may end within ours.
                 match checkpoint::read(&self.database.read().await?).await? {
                     Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => {
                         at = theirs
                     }
                     _ => return Ok(Rewound),
                 }
-                self.publish_position(&at, &feed, true);
+                self.publish_position(&at, &feed, writer);
                 messages.retain(|message| message.seq > at.seq());
             }
 
@@ -219,20 +218,19 @@ impl Projector {
         Ok((!is_there).then_some("the log holds another message at the checkpoint"))
     }
 
-    /// Applies a batch in one transaction with its checkpoint; false when another projector was
-    /// first.
+    /// Applies a batch in one transaction with its checkpoint, unless another projector was first.
     async fn apply_batch(
         &self,
         references: References,
         from: &Checkpoint,
         to: &Checkpoint,
         messages: &[StoredMessage],
-    ) -> Result<bool, ProjectError> {
+    ) -> Result<Writer, ProjectError> {
         let transaction = self.database.write().await?;
         // First, so that a second projector waits for this row, and then finds out that it lost.
         if !checkpoint::advance(&transaction, from, to).await? {
             transaction.rollback().await?;
-            return Ok(false);
+            return Ok(Writer::Another);
         }
 
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new()).await?;
@@ -249,11 +247,11 @@ impl Projector {
 
         // Counted after the commit: a batch that is rolled back comes again.
         metrics::count_batch(&applied);
-        Ok(true)
+        Ok(Writer::This)
     }
 
-    fn publish_position(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
-        let lag = feed.pending();
+    fn publish_position(&self, at: &Checkpoint, feed: &Feed, writer: Writer) {
+        let (lag, standby) = (feed.pending(), writer == Writer::Another);
         metrics::report_position(lag, standby);
         self.position.send_replace(Position {
             seq: at.seq(),
@@ -263,6 +261,13 @@ impl Projector {
             trouble: None,
         });
     }
+}
+
+/// Which projector moved the checkpoint last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    This,
+    Another,
 }
 
 /// The checkpoint went back, or to another stream: another process rebuilt the tables.

@@ -65,8 +65,12 @@ struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Judgement {
     Fits,
-    /// The first time the reason is logged.
-    Later(Resource, bool),
+    Later {
+        /// What there is too little of.
+        resource: Resource,
+        /// Whether the task did not wait before: then the reason is logged.
+        is_new: bool,
+    },
     TooLargeForWorker(Resource),
 }
 
@@ -120,7 +124,7 @@ impl ResourceBudget {
                 self.set_gauges();
                 Admission::Granted(Reservation(Some((self.clone(), need))))
             }
-            Judgement::Later(resource, is_new) => {
+            Judgement::Later { resource, is_new } => {
                 count_wait(resource);
                 if is_new {
                     tracing::info!(task = who, need = need.of(resource), %resource, "waits for room that other tasks have");
@@ -245,7 +249,10 @@ impl BudgetState {
         match self.waiting.iter_mut().find(|waiting| waiting.who == who) {
             Some(waiting) => {
                 waiting.seen = now;
-                Judgement::Later(resource, false)
+                Judgement::Later {
+                    resource,
+                    is_new: false,
+                }
             }
             None => {
                 self.waiting.push(Waiting {
@@ -253,7 +260,10 @@ impl BudgetState {
                     need,
                     seen: now,
                 });
-                Judgement::Later(resource, true)
+                Judgement::Later {
+                    resource,
+                    is_new: true,
+                }
             }
         }
     }
@@ -263,6 +273,15 @@ impl BudgetState {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const WAITS_NEWLY: Judgement = Judgement::Later {
+        resource: Resource::Disk,
+        is_new: true,
+    };
+    const WAITS_STILL: Judgement = Judgement::Later {
+        resource: Resource::Disk,
+        is_new: false,
+    };
 
     fn disk(disk: u64) -> ResourceRequirements {
         ResourceRequirements { disk, memory: 0 }
@@ -280,27 +299,15 @@ mod tests {
     fn a_task_that_does_not_fit_now_waits_and_is_not_overtaken() {
         let (mut state, room, now) = (BudgetState::default(), room(100, 100), Instant::now());
         assert_eq!(state.judge("small", disk(40), &room, now), Judgement::Fits);
-        assert_eq!(
-            state.judge("large", disk(90), &room, now),
-            Judgement::Later(Resource::Disk, true)
-        );
-        assert_eq!(
-            state.judge("large", disk(90), &room, now),
-            Judgement::Later(Resource::Disk, false)
-        );
+        assert_eq!(state.judge("large", disk(90), &room, now), WAITS_NEWLY);
+        assert_eq!(state.judge("large", disk(90), &room, now), WAITS_STILL);
 
         // It would fit beside the small one, but not beside the large one that was here before.
-        assert_eq!(
-            state.judge("late", disk(20), &room, now),
-            Judgement::Later(Resource::Disk, true)
-        );
+        assert_eq!(state.judge("late", disk(20), &room, now), WAITS_NEWLY);
 
         state.reserved = state.reserved.without(disk(40));
         assert_eq!(state.judge("large", disk(90), &room, now), Judgement::Fits);
-        assert_eq!(
-            state.judge("late", disk(20), &room, now),
-            Judgement::Later(Resource::Disk, false)
-        );
+        assert_eq!(state.judge("late", disk(20), &room, now), WAITS_STILL);
 
         state.reserved = ResourceRequirements::default();
         assert_eq!(state.judge("late", disk(20), &room, now), Judgement::Fits);
@@ -311,7 +318,7 @@ mod tests {
         let (mut state, now) = (BudgetState::default(), Instant::now());
         assert_eq!(
             state.judge("large", disk(90), &room(100, 50), now),
-            Judgement::Later(Resource::Disk, true)
+            WAITS_NEWLY
         );
 
         // The disk is full of what is not ours.

@@ -29,7 +29,7 @@ pub use cover::COVER_FILE;
 pub use encoder::needs_device;
 pub use encoder_check::encoder_check;
 pub use poster::{FIRST_CANDIDATES as POSTER_CHOICE, POSTER_FILE, has_poster, poster_size};
-pub use remux::{COPY_FILE, copied_streams, decoded_channels, remux};
+pub use remux::{COPY_FILE, CopiedSubtitles, copied_streams, decoded_channels, remux};
 pub use subtitles::{TIME_OFFSET_SECONDS, subtitle_file};
 pub use tiles::TILES_FILE;
 pub use tracks::{TrackSelection, loudness, loudness_file, tracks};

@@ -147,8 +147,8 @@ impl Bounds {
     }
 }
 
-/// `count` of the numbers below `all`, evenly.
-fn spread_evenly(count: usize, all: usize) -> impl Iterator<Item = usize> {
+/// `count` of the numbers below `all`: the one in the middle of each of `count` equal parts.
+pub fn spread_evenly(count: usize, all: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (2 * i + 1) * all / (2 * count))
 }
 

@@ -44,13 +44,25 @@ pub fn decoded_channels(stream: &Stream) -> Option<u32> {
     }
 }
 
+/// What becomes of the subtitles of a source that is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopiedSubtitles {
+    /// All of them are copied. One that Matroska does not take fails the whole copy.
+    All,
+    /// None of them is.
+    None,
+}
+
 /// The arguments that copy the video and the sound of `input` that can be decoded, and its
-/// subtitles where `subtitles` says so, since Matroska does not take every kind. Where the clock of
-/// the source begins again or jumps, the copy goes on. Equal sources give equal bytes.
+/// subtitles. Where the clock of the source begins again or jumps, the copy goes on. Equal sources
+/// give equal bytes.
 #[must_use]
-pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
+pub fn remux(input: &Input, probe: &Probe, subtitles: CopiedSubtitles) -> Vec<String> {
     let kinds = copied_streams(probe);
-    let kinds = &kinds[..if subtitles { 3 } else { 2 }];
+    let kinds = match subtitles {
+        CopiedSubtitles::All => &kinds[..],
+        CopiedSubtitles::None => &kinds[..2],
+    };
     let decodes = kinds
         .iter()
         .flat_map(|(_, streams)| streams)
@@ -172,7 +184,7 @@ mod tests {
         }
     }
 
-    fn text(probe: &Probe, subtitles: bool) -> String {
+    fn text(probe: &Probe, subtitles: CopiedSubtitles) -> String {
         remux(&Input::http("http://127.0.0.1:1/x"), probe, subtitles).join(" ")
     }
 
@@ -180,8 +192,10 @@ mod tests {
     fn pictures_and_sound_are_copied_and_subtitles_where_they_can_be() {
         let tail = "-c copy -fflags +bitexact -f matroska source.mkv";
         let probe = source();
-        assert!(text(&probe, true).ends_with(&format!("-map 0:2 -map 0:0 -map 0:3 {tail}")));
-        assert!(text(&probe, false).ends_with(&format!("-map 0:2 -map 0:0 {tail}")));
+        let all = text(&probe, CopiedSubtitles::All);
+        assert!(all.ends_with(&format!("-map 0:2 -map 0:0 -map 0:3 {tail}")));
+        let none = text(&probe, CopiedSubtitles::None);
+        assert!(none.ends_with(&format!("-map 0:2 -map 0:0 {tail}")));
     }
 
     #[test]
@@ -197,7 +211,7 @@ mod tests {
             duration: 9.0,
         });
 
-        let text = text(&probe, false);
+        let text = text(&probe, CopiedSubtitles::None);
         assert!(
             text.contains("-time_base 1/1000 -bsf:v:0 setts=pts='PTS+gte(N,125)*round(5/TB)'"),
             "{text}"
@@ -239,7 +253,7 @@ mod tests {
             }
         }
 
-        let copied = text(&probe, false);
+        let copied = text(&probe, CopiedSubtitles::None);
         assert!(copied.contains("-copyts"), "{copied}");
         assert!(
             copied.contains("-c copy -c:a:0 flac -frame_size:a:0 1024 -filter:a:0 volume="),
@@ -248,7 +262,7 @@ mod tests {
 
         // Shifts count packets of the source, which these are not.
         probe.clock_repair = Some(ClockRepair::default());
-        let repaired = text(&probe, false);
+        let repaired = text(&probe, CopiedSubtitles::None);
         assert!(
             !repaired.contains("-copyts") && !repaired.contains("setts"),
             "{repaired}"

@@ -5,7 +5,7 @@ use media::ladder::probe::{Audio, Content, Probe, Unreadable};
 
 use super::super::child;
 use super::super::sandbox::ResourceLimits;
-use super::super::timing::evenly_spaced;
+use super::super::timing::{evenly_spaced, intervals};
 use super::Prober;
 
 /// Codecs whose packets say each for itself what they hold.
@@ -63,6 +63,15 @@ impl AudioForm {
     }
 }
 
+/// What the time stamps of decoded frames tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timestamps {
+    /// When each frame begins.
+    OfFrames,
+    /// When a block of sound begins that holds several frames: AVI and ASF keep no others.
+    OfBlocks,
+}
+
 /// One decoded frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Frame {
@@ -107,10 +116,13 @@ impl Frame {
 }
 
 /// The forms of the frames of one track, one for each place, or more where it changes at one.
-fn audio_forms(frames: &[Frame], is_timed: bool) -> Vec<AudioForm> {
+fn audio_forms(frames: &[Frame], timestamps: Timestamps) -> Vec<AudioForm> {
     let places = frames.chunk_by(|before, frame| frame.follows(before));
     let places = places.map(|place| AudioForm {
-        rate: rate(place).filter(|_| is_timed),
+        rate: match timestamps {
+            Timestamps::OfFrames => rate(place),
+            Timestamps::OfBlocks => None,
+        },
         ..place[0].form.clone()
     });
     places.collect()
@@ -165,8 +177,10 @@ const MIN_DECODABLE_SECONDS: f64 = 1.0;
 
 /// Writes into the streams of a probe what decoded frames show of their sound.
 pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
-    // These keep times of blocks of sound, not of frames.
-    let is_timed = !matches!(probe.container.as_str(), "avi" | "asf");
+    let timestamps = match probe.container.as_str() {
+        "avi" | "asf" => Timestamps::OfBlocks,
+        _ => Timestamps::OfFrames,
+    };
 
     let is_alone = probe
         .streams
@@ -194,12 +208,13 @@ pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
         if own.is_empty() && is_alone && is_looked_at {
             stream.content = Content::Unreadable(Unreadable {
                 is_video: false,
-                has_decoder: false,
+                has_decoder: true,
+                decodes_to_nothing: true,
             });
             continue;
         }
 
-        if let Some(form) = widest_lasting(&audio_forms(&own, is_timed)) {
+        if let Some(form) = widest_lasting(&audio_forms(&own, timestamps)) {
             *audio = Audio {
                 channels: form.channels,
                 layout: Some(form.layout.clone()).filter(|layout| layout != "unknown"),
@@ -228,15 +243,13 @@ impl Prober<'_> {
         };
 
         let packets = PACKETS_PER_POSITION * probe.audios().count();
-        let mut intervals = format!("%+#{packets}");
-        for time in evenly_spaced(
+        let times = evenly_spaced(
             start.as_f64(),
             end,
             MIN_POSITION_SPACING_SECONDS,
             MAX_POSITIONS,
-        ) {
-            intervals.push_str(&format!(",{time:.6}%+#{packets}"));
-        }
+        );
+        let intervals = format!("%+#{packets},{}", intervals(&times, packets));
 
         let most = packets * (MAX_POSITIONS as usize + 1) * 2;
         let frames = self.decoded_sound(&intervals, most).await?;
@@ -281,7 +294,9 @@ impl Prober<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use media::ladder::probe::{Audience, Stream};
     use proptest::prelude::*;
+    use streams::Rational;
 
     /// Frames of 1024 samples at a rate, from a time on.
     fn place(time: f64, channels: u32, layout: &str, rate: f64) -> Vec<Frame> {
@@ -295,7 +310,7 @@ mod tests {
     }
 
     fn seen(places: &[Vec<Frame>]) -> Option<(u32, String)> {
-        let forms = audio_forms(&places.concat(), true);
+        let forms = audio_forms(&places.concat(), Timestamps::OfFrames);
         widest_lasting(&forms).map(|form| (form.channels, form.layout.clone()))
     }
 
@@ -317,13 +332,50 @@ mod tests {
     }
 
     #[test]
+    fn sound_of_which_nothing_is_decoded_is_of_a_known_codec_in_an_unknown_form() {
+        let sound = Audio {
+            channels: 2,
+            sample_rate: 48_000,
+            layout: None,
+            changes: false,
+        };
+        let stream = Stream {
+            index: 1,
+            codec: "aac".to_owned(),
+            language: None,
+            title: None,
+            default: false,
+            audience: Audience::default(),
+            start: Some(Rational::ZERO),
+            end: Some(9.0),
+            packet: 0.0,
+            content: Content::Audio(sound.clone()),
+        };
+        let mut probe = Probe {
+            streams: vec![stream],
+            ..Probe::default()
+        };
+
+        apply_decoded_audio(&mut probe, &place(0.0, 2, "stereo", 48_000.0));
+        assert_eq!(probe.streams[0].content, Content::Audio(sound));
+
+        apply_decoded_audio(&mut probe, &[]);
+        let unreadable = Unreadable {
+            is_video: false,
+            has_decoder: true,
+            decodes_to_nothing: true,
+        };
+        assert_eq!(probe.streams[0].content, Content::Unreadable(unreadable));
+    }
+
+    #[test]
     fn a_change_of_rate_shows_in_the_times() {
         let places = [
             place(0.0, 2, "stereo", 44_100.0),
             place(9.0, 2, "stereo", 48_000.0),
         ];
         assert_eq!(seen(&places), Some((2, "stereo".to_owned())));
-        assert!(widest_lasting(&audio_forms(&places.concat(), false)).is_none());
+        assert!(widest_lasting(&audio_forms(&places.concat(), Timestamps::OfBlocks)).is_none());
     }
 
     #[test]
@@ -342,7 +394,7 @@ mod tests {
         #[test]
         fn no_line_makes_the_parser_panic(line in "(stream_index=|nb_samples=|channels=|best_effort_timestamp_time=|\\PC{0,5}|[0-9|.e+-]{0,8}){0,9}") {
             let frames: Vec<Frame> = Frame::parse(&line).into_iter().collect();
-            prop_assert!(audio_forms(&frames, true).len() <= 1);
+            prop_assert!(audio_forms(&frames, Timestamps::OfFrames).len() <= 1);
         }
     }
 }

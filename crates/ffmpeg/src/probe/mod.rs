@@ -109,10 +109,14 @@ impl Prober<'_> {
         let indexed = has_index(&probe.container) && document.format.duration().is_some();
         let first = format!("%+{START_WINDOW_SECONDS}");
         let last = async {
-            match document.format.duration().filter(|_| indexed) {
-                Some(duration) => Ok((self.ending(&probe, duration).await?, None)),
-                None => self.scan(has_clock(&probe.container)).await,
-            }
+            Ok::<_, ProbeError>(match document.format.duration().filter(|_| indexed) {
+                Some(duration) => (self.ending(&probe, duration).await?, None),
+                None if has_clock(&probe.container) => {
+                    let (spans, clock) = self.scan_with_clock().await?;
+                    (spans, Some(clock))
+                }
+                None => (self.scan().await?, None),
+            })
         };
 
         // Everyone waits for the plan, so what does not depend on the other runs beside it.

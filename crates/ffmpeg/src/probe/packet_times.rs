@@ -1,8 +1,6 @@
 //! When the streams of a source begin and end, and whether it can be entered at a time: by the word
 //! of its packets.
 
-use std::time::Duration;
-
 use media::ladder::Refusal;
 use media::ladder::frame_rate;
 use media::ladder::probe::{ClockRepair, Content, Probe};
@@ -147,45 +145,44 @@ pub(super) fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
         })
 }
 
+/// Which packets of a source are read.
+#[derive(Debug, Clone, Copy, Default)]
+struct PacketSelection<'a> {
+    /// The absolute index of the one stream they are of; all streams where there is none.
+    stream: Option<u32>,
+    /// Intervals of ffprobe's syntax; the whole source where there are none.
+    intervals: Option<&'a str>,
+}
+
 impl Prober<'_> {
     /// First and last times of all streams within an interval of ffprobe's syntax.
     pub(super) async fn spans(&self, interval: &str) -> Result<Spans, ProbeError> {
         let mut spans = Spans::default();
-        let args = [
-            "-show_entries",
-            SHOW_ENTRIES,
-            "-of",
-            "compact=print_section=0",
-            "-read_intervals",
-            interval,
-        ];
-
-        let look = (self.limits.look, ResourceLimits::extract_samples());
-        self.packets(&args, look, |packet| spans.add(&packet))
+        let selection = PacketSelection {
+            stream: None,
+            intervals: Some(interval),
+        };
+        self.read_packets(selection, |packet| spans.add(&packet))
             .await?;
         Ok(spans)
     }
 
-    /// First and last times of all streams of the whole source, and its clock where that is asked
-    /// for.
-    pub(super) async fn scan(&self, has_clock: bool) -> Result<(Spans, Option<Clock>), ProbeError> {
-        let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
-        let args = [
-            "-show_entries",
-            SHOW_ENTRIES,
-            "-of",
-            "compact=print_section=0",
-        ];
-        let scan = (self.limits.scan, ResourceLimits::scan());
+    /// First and last times of all streams of the whole source.
+    pub(super) async fn scan(&self) -> Result<Spans, ProbeError> {
+        let mut spans = Spans::default();
+        self.read_packets(PacketSelection::default(), |packet| spans.add(&packet))
+            .await?;
+        Ok(spans)
+    }
 
-        let each = |packet: Packet| {
+    /// First and last times of all streams of the whole source, and its clock.
+    pub(super) async fn scan_with_clock(&self) -> Result<(Spans, Clock), ProbeError> {
+        let (mut spans, mut clock) = (Spans::default(), Clock::default());
+        self.read_packets(PacketSelection::default(), |packet| {
             spans.add(&packet);
-            if let Some(clock) = &mut clock {
-                clock.add(&packet);
-            }
-        };
-
-        self.packets(&args, scan, each).await?;
+            clock.add(&packet);
+        })
+        .await?;
         Ok((spans, clock))
     }
 
@@ -206,21 +203,13 @@ impl Prober<'_> {
         let from = from.map_or(start, |end| (end - END_WINDOWS_SECONDS[0]).max(start));
 
         for stream in probe.streams.iter().filter(|stream| stream.is_media()) {
-            let (index, interval) = (stream.index.to_string(), format!("{from:.6}%"));
-            let args = [
-                "-select_streams",
-                &index,
-                "-show_entries",
-                SHOW_ENTRIES,
-                "-of",
-                "compact=print_section=0",
-                "-read_intervals",
-                &interval,
-            ];
-
-            let look = (self.limits.look, ResourceLimits::extract_samples());
+            let interval = format!("{from:.6}%");
+            let selection = PacketSelection {
+                stream: Some(stream.index),
+                intervals: Some(&interval),
+            };
             let mut apart = Spans::default();
-            self.packets(&args, look, |packet| apart.add(&packet))
+            self.read_packets(selection, |packet| apart.add(&packet))
                 .await?;
             ending.extend_ends(&apart);
         }
@@ -228,16 +217,34 @@ impl Prober<'_> {
         Ok(())
     }
 
-    async fn packets(
+    /// Hands out the packets of a source one by one, at most so many as the limits allow.
+    async fn read_packets(
         &self,
-        args: &[&str],
-        (limit, resource_limits): (Duration, ResourceLimits),
+        selection: PacketSelection<'_>,
         mut each: impl FnMut(Packet),
     ) -> Result<(), ProbeError> {
+        let stream = selection.stream.map(|stream| stream.to_string());
+        let mut args = vec![
+            "-show_entries",
+            SHOW_ENTRIES,
+            "-of",
+            "compact=print_section=0",
+        ];
+        if let Some(stream) = &stream {
+            args.extend(["-select_streams", stream]);
+        }
+        if let Some(intervals) = selection.intervals {
+            args.extend(["-read_intervals", intervals]);
+        }
+
+        let (limit, resource_limits) = match selection.intervals {
+            Some(_) => (self.limits.look, ResourceLimits::extract_samples()),
+            None => (self.limits.scan, ResourceLimits::scan()),
+        };
         let most = self.limits.packets;
         let (mut count, too_many) = (0, tokio::sync::Notify::new());
 
-        let read = child::lines(self.spawn(args, resource_limits), |line| {
+        let read = child::lines(self.spawn(&args, resource_limits), |line| {
             if let Some(packet) = Packet::parse(line) {
                 count += 1;
                 if count > most {
@@ -297,7 +304,7 @@ impl Prober<'_> {
             }
         }
 
-        Ok(self.scan(false).await?.0)
+        self.scan().await
     }
 
     /// About the time at which a source ends that was cut far before the end its index tells, by
@@ -355,28 +362,20 @@ impl Prober<'_> {
         times: &[f64],
         each: usize,
     ) -> Result<Vec<Packet>, ProbeError> {
-        let (index, intervals) = (stream.to_string(), intervals(times, each));
+        let intervals = intervals(times, each);
+        let selection = PacketSelection {
+            stream: Some(stream),
+            intervals: Some(&intervals),
+        };
+
         let most = times.len() * each;
         let mut packets = Vec::new();
-
-        let args = [
-            "-select_streams",
-            &index,
-            "-show_entries",
-            SHOW_ENTRIES,
-            "-of",
-            "compact=print_section=0",
-            "-read_intervals",
-            &intervals,
-        ];
-
-        let look = (self.limits.look, ResourceLimits::extract_samples());
-        let keep = |packet| {
+        self.read_packets(selection, |packet| {
             if packets.len() <= most {
                 packets.push(packet);
             }
-        };
-        self.packets(&args, look, keep).await?;
+        })
+        .await?;
         Ok(packets)
     }
 }

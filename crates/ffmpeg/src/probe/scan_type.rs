@@ -2,7 +2,7 @@
 //! ways.
 
 use media::ladder::picture::may_have_fields;
-use media::ladder::probe::{Fields, Probe};
+use media::ladder::probe::{Fields, Probe, Video};
 
 use super::super::argv::filter::{Chain, Filter};
 use super::super::child::{self, Spawn};
@@ -10,7 +10,7 @@ use super::super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::Prober;
 
 /// Where samples are taken, as shares of the video: not at its edges, which are often black. Two
-/// are enough where nothing speaks of fields.
+/// are enough for a stream that is declared progressive.
 const SAMPLE_POSITIONS: [f64; 3] = [0.3, 0.7, 0.15];
 
 /// Frames of a sample. The filter judges by a few frames around each one.
@@ -22,13 +22,13 @@ const SHORT_VIDEO_SECONDS: f64 = 6.0;
 /// Fewer frames than this that show anything tell nothing.
 const MIN_JUDGED_FRAMES: u32 = 6;
 
-/// Share of combed frames from which a stream that speaks of fields has them. A few combs are fine
+/// Share of combed frames from which a stream that is declared interlaced is. A few combs are fine
 /// stripes, or fast text.
-const MIN_COMBED_SHARE_IF_FLAGGED: f64 = 0.1;
+const MIN_COMBED_SHARE_IF_INTERLACED: f64 = 0.1;
 
-/// The same for a stream that does not speak of fields. Films in 30 frames a second are combed in
+/// The same for a stream that is declared progressive. Films in 30 frames a second are combed in
 /// two of five.
-const MIN_COMBED_SHARE: f64 = 0.3;
+const MIN_COMBED_SHARE_IF_PROGRESSIVE: f64 = 0.3;
 
 /// How much more alike than its own field's its neighbours' lines must be for the filter to call a
 /// frame combed. Its own choice, 1.04, takes fine moving patterns for combs.
@@ -54,6 +54,30 @@ fn detection() -> Chain {
                 .arg("key", IDET_RESULT_KEY)
                 .arg("file", "-"),
         )
+}
+
+/// What the headers of a stream declare its frames to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DeclaredScan {
+    Progressive,
+    Interlaced,
+}
+
+impl DeclaredScan {
+    const fn of(video: &Video) -> Self {
+        if video.interlaced {
+            Self::Interlaced
+        } else {
+            Self::Progressive
+        }
+    }
+
+    const fn min_combed_share(self) -> f64 {
+        match self {
+            Self::Progressive => MIN_COMBED_SHARE_IF_PROGRESSIVE,
+            Self::Interlaced => MIN_COMBED_SHARE_IF_INTERLACED,
+        }
+    }
 }
 
 /// How many frames looked like what. Still ones look like nothing.
@@ -86,20 +110,15 @@ impl FrameCounts {
     }
 
     /// What the frames are; nothing where too few show anything.
-    fn verdict(self, flagged: bool) -> Option<Fields> {
+    fn verdict(self, declared: DeclaredScan) -> Option<Fields> {
         let combed = self.top + self.bottom;
         let all = combed + self.progressive;
         if all < MIN_JUDGED_FRAMES {
             return None;
         }
 
-        let least = if flagged {
-            MIN_COMBED_SHARE_IF_FLAGGED
-        } else {
-            MIN_COMBED_SHARE
-        };
         Some(match f64::from(combed) / f64::from(all) {
-            share if share < least => Fields::Progressive,
+            share if share < declared.min_combed_share() => Fields::Progressive,
             _ if self.top >= self.bottom => Fields::TopFirst,
             _ => Fields::BottomFirst,
         })
@@ -119,10 +138,11 @@ impl Prober<'_> {
 
         let from = start.as_f64() - probe.container_start.as_f64();
         let length = end - start.as_f64();
-        let places = match video.interlaced {
+        let declared = DeclaredScan::of(video);
+        let places = match declared {
             _ if length < SHORT_VIDEO_SECONDS => &[0.0][..],
-            true => &SAMPLE_POSITIONS,
-            false => &SAMPLE_POSITIONS[..2],
+            DeclaredScan::Interlaced => &SAMPLE_POSITIONS,
+            DeclaredScan::Progressive => &SAMPLE_POSITIONS[..2],
         };
 
         // All at once, since each look mostly waits for the storage.
@@ -134,7 +154,7 @@ impl Prober<'_> {
         tallies
             .into_iter()
             .fold(FrameCounts::default(), FrameCounts::and)
-            .verdict(video.interlaced)
+            .verdict(declared)
     }
 
     /// Frames from the key frame at or before `at`, seconds from the start of the container.
@@ -183,34 +203,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_lines_make_the_count_panic(lines in prop::collection::vec("(lavfi.idet.multiple.current_frame=)?(tff|bff|progressive|\\PC{0,9})", 0..40), flagged: bool) {
+        fn no_lines_make_the_count_panic(lines in prop::collection::vec("(lavfi.idet.multiple.current_frame=)?(tff|bff|progressive|\\PC{0,9})", 0..40)) {
             let mut tally = FrameCounts::default();
             for line in &lines {
                 tally.add(line);
             }
             prop_assert!(tally.top + tally.bottom + tally.progressive <= 40);
-            let _ = tally.verdict(flagged);
+            let _ = (tally.verdict(DeclaredScan::Progressive), tally.verdict(DeclaredScan::Interlaced));
         }
     }
 
-    fn verdict(top: u32, bottom: u32, progressive: u32, flagged: bool) -> Option<Fields> {
+    fn verdict(top: u32, bottom: u32, progressive: u32, declared: DeclaredScan) -> Option<Fields> {
         FrameCounts {
             top,
             bottom,
             progressive,
         }
-        .verdict(flagged)
+        .verdict(declared)
     }
 
     #[test]
     fn combs_outweigh_flags_and_still_frames_tell_nothing() {
-        assert_eq!(verdict(0, 0, 0, true), None);
-        assert_eq!(verdict(2, 0, 3, false), None);
-        assert_eq!(verdict(0, 0, 40, true), Some(Fields::Progressive));
-        assert_eq!(verdict(3, 0, 70, true), Some(Fields::Progressive));
-        assert_eq!(verdict(20, 2, 50, true), Some(Fields::TopFirst));
-        assert_eq!(verdict(8, 0, 60, false), Some(Fields::Progressive));
-        assert_eq!(verdict(0, 29, 43, false), Some(Fields::BottomFirst));
+        use DeclaredScan::{Interlaced, Progressive};
+
+        assert_eq!(verdict(0, 0, 0, Interlaced), None);
+        assert_eq!(verdict(2, 0, 3, Progressive), None);
+        assert_eq!(verdict(0, 0, 40, Interlaced), Some(Fields::Progressive));
+        assert_eq!(verdict(3, 0, 70, Interlaced), Some(Fields::Progressive));
+        assert_eq!(verdict(20, 2, 50, Interlaced), Some(Fields::TopFirst));
+        assert_eq!(verdict(8, 0, 60, Progressive), Some(Fields::Progressive));
+        assert_eq!(verdict(0, 29, 43, Progressive), Some(Fields::BottomFirst));
     }
 
     #[test]

@@ -326,6 +326,7 @@ impl RawStream {
         Content::Unreadable(Unreadable {
             is_video,
             has_decoder: self.codec_name.text().is_some(),
+            decodes_to_nothing: false,
         })
     }
 

@@ -98,6 +98,7 @@ fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_t
         Content::Unreadable(Unreadable {
             is_video,
             has_decoder,
+            decodes_to_nothing: false,
         })
     };
     let pictures = stream(

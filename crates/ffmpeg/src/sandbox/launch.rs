@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::policy::SandboxPolicy;
+use super::seccomp_filter::AllowedSockets;
 use super::support::Support;
 use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
@@ -92,7 +93,11 @@ pub(crate) async fn launch(
 fn apply_sandbox(policy: &SandboxPolicy, program: &Path, support: Support) -> io::Result<()> {
     landlock_rules::restrict(policy, program)?;
     if support.calls {
-        seccomp_filter::restrict(policy.port.is_some())?;
+        let sockets = match policy.port {
+            Some(_) => AllowedSockets::Tcp,
+            None => AllowedSockets::None,
+        };
+        seccomp_filter::restrict(sockets)?;
     }
     Ok(())
 }

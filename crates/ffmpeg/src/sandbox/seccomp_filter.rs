@@ -122,22 +122,29 @@ const X32_CALLS: &[i64] = &[518, 521, 528, 538, 539, 540, 543];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The filters of a run: with a connection to its source, and without.
-static FILTERS_WITH_SOURCE: LazyLock<Result<[BpfProgram; 2], String>> =
-    LazyLock::new(|| filters(true));
-static FILTERS_WITHOUT_SOURCE: LazyLock<Result<[BpfProgram; 2], String>> =
-    LazyLock::new(|| filters(false));
+/// Which sockets a run may open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AllowedSockets {
+    /// None: its source is a file, or it has none.
+    None,
+    /// Those of TCP over IPv4, to connect to its source.
+    Tcp,
+}
+
+static FILTERS_WITHOUT_SOCKETS: LazyLock<Result<[BpfProgram; 2], String>> =
+    LazyLock::new(|| filters(AllowedSockets::None));
+static FILTERS_WITH_TCP: LazyLock<Result<[BpfProgram; 2], String>> =
+    LazyLock::new(|| filters(AllowedSockets::Tcp));
 
 /// Filters the system calls of the calling thread, and with it of every process it starts from then
-/// on. It can connect only where `connected`.
+/// on.
 ///
 /// # Errors
 /// When this kernel or this kind of processor has no such filters.
-pub(super) fn restrict(connected: bool) -> io::Result<()> {
-    let filters = if connected {
-        &*FILTERS_WITH_SOURCE
-    } else {
-        &*FILTERS_WITHOUT_SOURCE
+pub(super) fn restrict(sockets: AllowedSockets) -> io::Result<()> {
+    let filters = match sockets {
+        AllowedSockets::None => &*FILTERS_WITHOUT_SOCKETS,
+        AllowedSockets::Tcp => &*FILTERS_WITH_TCP,
     };
     for filter in filters
         .as_ref()
@@ -148,8 +155,8 @@ pub(super) fn restrict(connected: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn filters(connected: bool) -> Result<[BpfProgram; 2], String> {
-    let refused = rules(connected).map_err(|error| error.to_string())?;
+fn filters(sockets: AllowedSockets) -> Result<[BpfProgram; 2], String> {
+    let refused = rules(sockets).map_err(|error| error.to_string())?;
 
     // What `clone3` is asked for lies in memory, where no filter looks: where it is missing,
     // libraries use `clone`.
@@ -166,18 +173,16 @@ fn filters(connected: bool) -> Result<[BpfProgram; 2], String> {
     both.map_err(|error| error.to_string())
 }
 
-fn rules(connected: bool) -> Result<Rules, BackendError> {
+fn rules(sockets: AllowedSockets) -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED_CALLS
         .iter()
         .map(|call| (*call, Vec::new()))
         .collect();
-    // Without a source to connect to, no socket is needed at all.
     rules.insert(
         libc::SYS_socket,
-        if connected {
-            other_sockets()?
-        } else {
-            Vec::new()
+        match sockets {
+            AllowedSockets::None => Vec::new(),
+            AllowedSockets::Tcp => other_sockets()?,
         },
     );
 

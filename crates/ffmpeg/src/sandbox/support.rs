@@ -6,6 +6,7 @@ use landlock::{ABI, LandlockStatus};
 
 use super::policy::SandboxPolicy;
 use super::resource_limits::ResourceLimits;
+use super::seccomp_filter::AllowedSockets;
 use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
 /// Which layers of the sandbox hold on this machine.
@@ -44,7 +45,10 @@ static HOST_SUPPORT: LazyLock<Support> = LazyLock::new(|| {
         let nothing = SandboxPolicy::new(ResourceLimits::answer());
         let landlock = landlock_rules::restrict(&nothing, "/nowhere".as_ref())
             .unwrap_or(LandlockStatus::NotImplemented);
-        (landlock, seccomp_filter::restrict(false).is_ok())
+        (
+            landlock,
+            seccomp_filter::restrict(AllowedSockets::None).is_ok(),
+        )
     });
 
     let (landlock, calls) = tried

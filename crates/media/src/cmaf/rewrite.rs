@@ -33,14 +33,22 @@ pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
     Ok(written)
 }
 
-/// A media segment with the brands of CMAF; its first sample in a fragment of its own where
-/// `key_frame_apart` is asked for and decoding can begin at it. The fragments of such a segment are
-/// counted by twos, so that their numbers go on rising over segments.
+/// Where the first sample of a segment is, if decoding can begin at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFrame {
+    /// In the fragment it was written in.
+    InPlace,
+    /// In a fragment of its own, for I-frame playlists to refer to. The fragments of the segment
+    /// are then counted by twos, so that their numbers go on rising over segments.
+    Apart,
+}
+
+/// A media segment with the brands of CMAF.
 ///
 /// # Errors
 /// [`CmafError`] when it is no media segment, or has several runs of samples in a fragment that is
 /// written again.
-pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError> {
+pub fn segment(bytes: &[u8], key_frame: KeyFrame) -> Result<Vec<u8>, CmafError> {
     let mut written = Vec::with_capacity(bytes.len() + 256);
     let parts = parse_boxes(bytes)?;
     let mut parts = parts.into_iter().peekable();
@@ -49,7 +57,7 @@ pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError
     while let Some(part) = parts.next() {
         match part.kind {
             b"styp" => written.extend(replace_brands(part.bytes)),
-            b"moof" if key_frame_apart => {
+            b"moof" if key_frame == KeyFrame::Apart => {
                 // The offset to the media is written again, so it has to follow its fragment at
                 // once.
                 let media = parts.next_if(|next| next.kind == b"mdat");
@@ -61,8 +69,8 @@ pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError
                 moof.mfhd.sequence_number = moof.mfhd.sequence_number.saturating_mul(2);
 
                 match split_first_sample(&moof, media).filter(|_| is_first) {
-                    Some([(first, key_frame), (rest, others)]) => {
-                        write_fragment(&mut written, first, key_frame)?;
+                    Some([(first, sample), (rest, others)]) => {
+                        write_fragment(&mut written, first, sample)?;
                         write_fragment(&mut written, rest, others)?;
                     }
                     None => write_fragment(&mut written, moof, media)?,
@@ -279,7 +287,7 @@ mod tests {
             &fragment_of(8, 6656, &[50, 1]),
         ]
         .concat();
-        let written = segment(&whole, true).unwrap();
+        let written = segment(&whole, KeyFrame::Apart).unwrap();
         assert_eq!(media(&written), media(&whole));
 
         let (before, after) = [&whole, &written]
@@ -316,7 +324,7 @@ mod tests {
     #[test]
     fn other_segments_change_nothing_but_their_brands() {
         let whole = [STYP, &fragment_of(7, 5120, &[90, 20, 30])].concat();
-        let written = segment(&whole, false).unwrap();
+        let written = segment(&whole, KeyFrame::InPlace).unwrap();
         assert_eq!(written[STYP.len()..], whole[STYP.len()..]);
         assert_eq!(
             &written[..STYP.len()],
@@ -327,7 +335,7 @@ mod tests {
     #[test]
     fn one_sample_alone_is_a_fragment_of_its_own_already() {
         let whole = fragment_of(3, 0, &[90]);
-        let written = segment(&whole, true).unwrap();
+        let written = segment(&whole, KeyFrame::Apart).unwrap();
         assert_eq!(FragmentInfo::parse(&written, DEFAULTS).unwrap().samples, 1);
         assert_eq!(written.len(), whole.len());
     }
@@ -346,7 +354,7 @@ mod tests {
     fn what_is_cut_is_an_error() {
         let whole = fragment_of(7, 5120, &[90, 20, 30]);
         for end in [3, 7, 20, whole.len() - 1] {
-            assert!(segment(&whole[..end], true).is_err(), "{end}");
+            assert!(segment(&whole[..end], KeyFrame::Apart).is_err(), "{end}");
         }
     }
 }

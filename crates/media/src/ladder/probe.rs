@@ -132,9 +132,13 @@ pub enum Content {
 pub struct Unreadable {
     /// Whether it carries moving pictures; sound, if not.
     pub is_video: bool,
-    /// Whether there is a decoder for its codec. Then nothing in it says what the decoder has to
-    /// know, such as the size of pictures.
+    /// Whether there is a decoder for its codec. Unless that was tried, nothing in the track says
+    /// what it has to know, such as the size of pictures.
     pub has_decoder: bool,
+    /// Whether that decoder was tried and made nothing of its packets: it knows the codec, and not
+    /// the form of it.
+    #[serde(default)]
+    pub decodes_to_nothing: bool,
 }
 
 /// Moving pictures.
@@ -338,15 +342,12 @@ impl Probe {
 }
 
 impl Probe {
-    /// The streams of pictures (`is_video`) or of sound that hold packets which cannot be decoded
-    /// here.
-    pub fn unreadable(&self, is_video: bool) -> impl Iterator<Item = (&Stream, Unreadable)> {
+    /// The streams of pictures or sound that hold packets which cannot be decoded here.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&Stream, Unreadable)> {
         self.streams
             .iter()
-            .filter_map(move |stream| match stream.content {
-                Content::Unreadable(why) if why.is_video == is_video && stream.end.is_some() => {
-                    Some((stream, why))
-                }
+            .filter_map(|stream| match stream.content {
+                Content::Unreadable(why) if stream.end.is_some() => Some((stream, why)),
                 _ => None,
             })
     }

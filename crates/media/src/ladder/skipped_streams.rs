@@ -38,6 +38,12 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
         }) => {
             return format!("a codec that cannot be decoded: {}", stream.codec);
         }
+        Content::Unreadable(Unreadable {
+            decodes_to_nothing: true,
+            ..
+        }) => {
+            return format!("{} in a form that cannot be decoded", stream.codec);
+        }
         Content::Unreadable(_) => {
             return format!(
                 "{} that does not tell what a decoder has to know",
@@ -94,6 +100,12 @@ mod tests {
             Content::Unreadable(Unreadable {
                 is_video: false,
                 has_decoder: false,
+                decodes_to_nothing: false,
+            }),
+            Content::Unreadable(Unreadable {
+                is_video: false,
+                has_decoder: true,
+                decodes_to_nothing: true,
             }),
         ];
         let probe = Probe {
@@ -124,7 +136,8 @@ mod tests {
             [
                 "track 1: an attached picture: the video has pictures of its own",
                 "track 3: data that players have no use for",
-                "track 4: a codec that cannot be decoded: apac"
+                "track 4: a codec that cannot be decoded: apac",
+                "track 5: apac in a form that cannot be decoded"
             ]
         );
     }

@@ -37,9 +37,7 @@ struct Piece {
 /// At most [`MAX_PIECES`] pieces of at most [`SEGMENTS_PER_PIECE`] neighbours, evenly.
 fn select_pieces(segments: &[SegmentOutput], sample_rate: u32) -> Vec<Piece> {
     let all: Vec<&[SegmentOutput]> = segments.chunks(SEGMENTS_PER_PIECE).collect();
-    let count = all.len().min(MAX_PIECES);
-    // The piece in the middle of each of `count` equal parts of the rendition.
-    let places = (0..count).map(|i| (2 * i + 1) * all.len() / (2 * count));
+    let places = reference::spread_evenly(all.len().min(MAX_PIECES), all.len());
 
     let piece = |place: usize| {
         let samples = match all[place] {

@@ -282,12 +282,12 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         .main_video()
         .is_some_and(|(stream, _)| stream.end.is_some());
     let has_sound = probe.audios().any(|(stream, _)| audio::is_usable(stream));
-    let pictures = probe.unreadable(true).next().filter(|_| !has_pictures);
-    let sound = probe
-        .unreadable(false)
-        .next()
-        .filter(|_| !has_pictures && !has_sound);
-    let Some((stream, why)) = pictures.or(sound) else {
+    let pictures = probe.unreadable().find(|(_, why)| why.is_video);
+    let sound = probe.unreadable().find(|(_, why)| !why.is_video);
+    let refused = pictures
+        .filter(|_| !has_pictures)
+        .or(sound.filter(|_| !has_pictures && !has_sound));
+    let Some((stream, why)) = refused else {
         return Ok(());
     };
 
@@ -298,6 +298,13 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         &stream.codec
     };
     let index = stream.index;
+
+    if why.decodes_to_nothing {
+        let message = format!(
+            "The {what} of the file (track {index}) is in a form of the codec {codec} that this server cannot decode; please upload it in a common one."
+        );
+        return Err(Refusal::new(Code::UnsupportedCodec, message));
+    }
 
     if why.has_decoder {
         let message = format!(
@@ -364,7 +371,8 @@ fn warnings(
         .streams
         .iter()
         .filter(|stream| matches!(stream.content, Content::Video(_)));
-    let several = videos.count() + probe.unreadable(true).count() > 1;
+    let unreadable_videos = probe.unreadable().filter(|(_, why)| why.is_video);
+    let several = videos.count() + unreadable_videos.count() > 1;
 
     let words = [
         ("timestamps_repaired", probe.clock_repair.is_some()),
@@ -372,7 +380,10 @@ fn warnings(
             "size_changes",
             shown.is_some_and(|video| video.size_changes),
         ),
-        ("audio_left_out", probe.unreadable(false).next().is_some()),
+        (
+            "audio_left_out",
+            probe.unreadable().any(|(_, why)| !why.is_video),
+        ),
         ("not_seekable", video.is_some_and(|video| !video.seekable)),
         (
             "variable_frame_rate",

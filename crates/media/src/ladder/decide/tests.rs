@@ -6,7 +6,7 @@ use streams::fact::Head;
 use streams::plan::{Matrix, Picture, Primaries, SourceColor, Transfer};
 
 use super::*;
-use crate::ladder::probe::{Audience, Audio, DolbyVision, Stream, Video};
+use crate::ladder::probe::{Audience, Audio, DolbyVision, Stream, Unreadable, Video};
 use crate::ladder::testing::video;
 
 fn pin() -> Pin {
@@ -119,6 +119,46 @@ fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
         ),
         (4, vec![], "video/mp4")
     );
+}
+
+#[test]
+fn sound_that_cannot_be_decoded_is_refused_with_the_reason() {
+    let refused = |has_decoder, decodes_to_nothing| {
+        let sound = Content::Unreadable(Unreadable {
+            is_video: false,
+            has_decoder,
+            decodes_to_nothing,
+        });
+        plan(
+            head(),
+            &probe(vec![stream(0, sound)]),
+            pin(),
+            &settings(),
+            "5.1",
+        )
+        .unwrap_err()
+    };
+
+    for (refusal, code, words) in [
+        (
+            refused(false, false),
+            Code::UnsupportedCodec,
+            "is of the codec x, which",
+        ),
+        (
+            refused(true, false),
+            Code::DecodeErrors,
+            "does not tell what a decoder has to know",
+        ),
+        (
+            refused(true, true),
+            Code::UnsupportedCodec,
+            "is in a form of the codec x that",
+        ),
+    ] {
+        assert_eq!(refusal.code, code);
+        assert!(refusal.message.contains(words), "{}", refusal.message);
+    }
 }
 
 #[test]
