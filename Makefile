@@ -41,8 +41,12 @@ test: tools lint helm ## Everything that can fail: lint and all tests
 	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel; code=$$?; scripts/slowest target/nextest/default/junit.xml; exit $$code
 
 .PHONY: unit
-unit: unit-tools ## The tests of all crates that need no service but ffmpeg and PostgreSQL
+unit: unit-tools ## The tests beside the code of all crates
 	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel --lib
+
+.PHONY: integration
+integration: tools ## The other tests: scenarios against real services
+	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel --test '*'
 
 .PHONY: one
 one: tools ## The tests whose name holds T: make one T=canceling
@@ -92,6 +96,12 @@ chaos: programs ## Break everything while jobs run, then check every promise (LO
 	FLUXHLS_CHAOS_KILLS=$(or $(KILLS),$(if $(LONG),110,8)) \
 	FLUXHLS_CHAOS_PAGE=$(if $(LONG),1,0) \
 	cargo test --test integration chaos::whatever -- --nocapture
+
+.PHONY: nightly
+nightly: tools ## What takes too long for every change: thousands of simulations, chaos, damaged files, the benches' smoke
+	SIMULATIONS=$(or $(SIMULATIONS),5000) $(TEST_TMPDIR) cargo nextest run --features fluxhls/otel --test integration -E 'test(/^simulation::/)'
+	$(MAKE) chaos fuzz
+	ONLY=control $(MAKE) bench
 
 .PHONY: bench
 bench: programs tests/clips/node_modules/.package-lock.json ## Measure speed, as ratios to what ran beside it, into docs/benchmarks.md (an hour and a half; ONLY=whole,fleet)

@@ -4,7 +4,7 @@
 //! several times, and acknowledgements get lost.
 //!
 //! A seed decides everything, so that a failing one can be repeated:
-//! `SIMULATION_SEED=7 cargo test --test integration simulation`.
+//! `SIMULATION_SEED=7 make one T=simulation`.
 
 mod actor;
 mod behavior;
@@ -16,8 +16,9 @@ use storage::Bucket;
 use storage::testing::TestS3;
 use world::World;
 
-/// How many seeds are tried where the environment does not say: `SIMULATIONS`.
-const SEEDS: u64 = 2000;
+/// How many seeds are tried where the environment does not say: `SIMULATIONS`. `make nightly` tries
+/// thousands.
+const SEEDS: u64 = 300;
 
 #[expect(
     clippy::disallowed_methods,
