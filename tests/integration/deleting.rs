@@ -5,6 +5,7 @@ use fluxhls::job::Jobs;
 use fluxhls::job::commit::write_master;
 use fluxhls::job::deletion::delete_file;
 use fluxhls::job::verdict::publish_verdict;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use streams::delete::{Delete, Tombstone};
 use streams::fact::{Decision, Outcome};
@@ -124,6 +125,29 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
             .contains(&format!("{folder}master.m3u8"))
     );
     assert!(went_with_its_file(&world, &second).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_playlists_that_are_written_after_the_deletion_of_their_file_are_removed() {
+    let world = World::new(Engine::Sqlite).await;
+    let packager = world
+        .worker("packager")
+        .roles("package")
+        .pauses_at("playlist.read")
+        .start();
+    let _others = world
+        .worker("others")
+        .roles("intake,plan,encode,project")
+        .start();
+    let event = world.event(&small().await).await;
+    world.streams.upload(&event).await;
+    packager.has_stopped().await;
+
+    world.told(&["delete", file_of(&event), "--json"]).await;
+    let folder = format!("hls/{}/", file_of(&event));
+    packager.signal(Signal::SIGCONT);
+    world.queue_is_empty().await;
+    assert_eq!(world.keys(&folder).await, [""; 0]);
 }
 
 /// The delete event as the server delivers it a second time, to a process that has forgotten that

@@ -27,6 +27,7 @@ use super::published_output::{PublishedOutput, PublishedOutputError};
 use crate::crash;
 use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
+use crate::job::deletion::find_deletion_after;
 use crate::job::failure::Failure;
 use crate::job::queue::enqueue_playlist_update;
 use crate::job::verdict::SettleError;
@@ -238,12 +239,20 @@ impl<'a> LivePlaylistWriter<'a> {
 
         // The multivariant playlist comes last, so that it never names a playlist that is not in
         // the bucket yet.
-        let mut outcome = WriteOutcome::Unchanged;
-        for draft in drafts.iter().filter(|draft| draft.is_changed()) {
-            self.put(draft).await?;
-            outcome = WriteOutcome::Written;
-        }
+        let written = self.put_changed(&drafts).await;
         crash::point("playlist.written");
+
+        // A deletion writes its tombstone before it lists what there is: what came after that list
+        // is removed here.
+        if !matches!(written, Ok(WriteOutcome::Unchanged))
+            && find_deletion_after(self.jobs, self.state).await?.is_some()
+        {
+            let keys: Vec<String> = drafts.into_iter().map(|draft| draft.key).collect();
+            self.jobs.output.delete(&keys).await?;
+            return Ok(WriteOutcome::Unchanged);
+        }
+        let outcome = written?;
+
         // The fact comes after the objects: it never names one that is not there.
         if self.state.is_open() && !self.state.playable && end == PlaylistEnd::Open {
             let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
@@ -258,6 +267,19 @@ impl<'a> LivePlaylistWriter<'a> {
             }
         }
 
+        Ok(outcome)
+    }
+
+    /// Writes those that changed, in their order.
+    async fn put_changed(
+        &self,
+        drafts: &[PlaylistDraft],
+    ) -> Result<WriteOutcome, LivePlaylistError> {
+        let mut outcome = WriteOutcome::Unchanged;
+        for draft in drafts.iter().filter(|draft| draft.is_changed()) {
+            self.put(draft).await?;
+            outcome = WriteOutcome::Written;
+        }
         Ok(outcome)
     }
 
