@@ -5,25 +5,24 @@
 # Compilers run on the builder's own platform, and cross-compile: emulation would take an hour.
 FROM --platform=$BUILDPLATFORM rust:1.95-slim-trixie AS chef
 ARG TARGETARCH
-RUN <<'SH'
-set -eu
-apt-get update
-case "$TARGETARCH" in
-  arm64) triple=aarch64-unknown-linux-gnu; tools="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
-  amd64) triple=x86_64-unknown-linux-gnu; tools="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;;
-  *) echo "no build for $TARGETARCH" >&2; exit 1 ;;
-esac
-native=$(rustc -vV | sed -n 's/^host: //p')
-[ "$triple" != "$native" ] || tools=
-# jemalloc is built by its own configure and make.
-# shellcheck disable=SC2086
-apt-get install -y --no-install-recommends gcc libc6-dev make $tools
-rm -rf /var/lib/apt/lists/*
-rustup target add "$triple"
-echo "$triple" >/triple
-# Kernels for arm64 have pages of 4, 16 or 64 KiB, and jemalloc must be built for the largest.
-[ "$TARGETARCH" != arm64 ] || printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >>"$CARGO_HOME/config.toml"
-SH
+# No here-document: Buildah before 1.33 knows none.
+RUN set -eu; \
+    apt-get update; \
+    case "$TARGETARCH" in \
+      arm64) triple=aarch64-unknown-linux-gnu; tools="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;; \
+      amd64) triple=x86_64-unknown-linux-gnu; tools="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;; \
+      *) echo "no build for $TARGETARCH" >&2; exit 1 ;; \
+    esac; \
+    native=$(rustc -vV | sed -n 's/^host: //p'); \
+    [ "$triple" != "$native" ] || tools=; \
+    # jemalloc is built by its own configure and make.
+    # shellcheck disable=SC2086
+    apt-get install -y --no-install-recommends gcc libc6-dev make $tools; \
+    rm -rf /var/lib/apt/lists/*; \
+    rustup target add "$triple"; \
+    echo "$triple" >/triple; \
+    # Kernels for arm64 have pages of 4, 16 or 64 KiB, and jemalloc must be built for the largest.
+    [ "$TARGETARCH" != arm64 ] || printf '[env]\nJEMALLOC_SYS_WITH_LG_PAGE = "16"\n' >>"$CARGO_HOME/config.toml"
 ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
 RUN cargo install cargo-chef --locked --version 0.1.73

@@ -57,6 +57,11 @@ helm: ## The chart: lint, render and validate it with the real Helm engine; comp
 	@scripts/install helm
 	.tools/venv/bin/python -m unittest discover --start-directory tests/helm
 
+.PHONY: image
+image: tests/browser/node_modules/.package-lock.json ## Build the image, and run it, the chart's pods and compose.yaml with Podman (half an hour; root)
+	@scripts/install ffmpeg nats-server chromium node helm podman
+	tests/image/run
+
 .PHONY: pictures
 pictures: programs ## Draw the dashboards' panels from a real run, into docs/images
 	@scripts/install matplotlib

@@ -1,4 +1,4 @@
-"""Dockerfile and compose.yaml as text: no Docker engine runs where the tests do."""
+"""Dockerfile and compose.yaml as text; `make image` runs them."""
 
 import re
 import unittest

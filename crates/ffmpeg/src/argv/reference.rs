@@ -207,13 +207,24 @@ pub(super) fn tap_audio(graph: &mut Graph, chain: Chain, rendition: &AudioRendit
                 &format!("{name}/{LEVELS_FILE}"),
                 LevelMeter::of(rendition, 0),
             ))
-            .then(Filter::new("anullsink")),
+            .output(levels_label(rendition)),
     );
     graph.push(
         Chain::of_label(encoded)
             .then(Filter::new("anull"))
             .output(name),
     );
+}
+
+/// The output options of the levels of an audio rendition, which are in their file by then. A chain
+/// that ends in `anullsink` would need none, but ffmpeg 7.1 aborts at the end of such a graph
+/// (`Assertion best_input >= 0 failed`).
+pub(super) fn levels_args(rendition: &AudioRendition) -> Vec<String> {
+    split_words(&format!("-map [{}] -f null -", levels_label(rendition)))
+}
+
+fn levels_label(rendition: &AudioRendition) -> String {
+    format!("levels_{}", rendition.name)
 }
 
 /// How sound is measured: the same on both sides, or they cannot be compared.

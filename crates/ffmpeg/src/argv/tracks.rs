@@ -61,6 +61,7 @@ pub fn tracks(
     args.extend(graph.into_iter().flat_map(|graph| graph.args()));
     for rendition in planned.audios() {
         args.extend(encoder_args(planned, rendition, options));
+        args.extend(reference::levels_args(rendition));
     }
 
     if extras {
