@@ -266,7 +266,7 @@ async fn progress_does_not_go_back_where_the_loudness_is_measured_before_the_sou
     let _worker = worker.setting("LADDER_FILE", ladder.display()).start();
 
     // Long enough that progress is published more than once in each run over it.
-    let clip = make_from("-f lavfi -i sine=d=1200:r=48000 -c:a aac", "m4a").await;
+    let clip = make_from("-f lavfi -i sine=d=300:r=48000 -c:a aac", "m4a").await;
     let mut event = world.event(&clip).await;
     event["settings"] = json!({"profile": "even"});
     let job = job_of(&event);

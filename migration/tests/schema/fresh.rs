@@ -33,7 +33,7 @@ async fn migrates_once(db: &DatabaseConnection) {
 #[tokio::test]
 async fn what_is_missing_is_told_to_a_user_who_may_not_change_the_schema() {
     let scratch = Postgres::empty().await;
-    let reader = scratch.url().replace("postgres@", "reader@");
+    let reader = scratch.url().replace("fluxhls@", "reader@");
     scratch
         .db
         .execute_unprepared("CREATE ROLE reader LOGIN")

@@ -113,7 +113,7 @@ async fn a_user_who_may_not_read_what_was_migrated_hears_that_and_not_that_it_is
         .await
         .unwrap();
 
-    let stranger = migration::connect(scratch.url().replace("postgres@", "stranger@"))
+    let stranger = migration::connect(scratch.url().replace("fluxhls@", "stranger@"))
         .await
         .unwrap();
 

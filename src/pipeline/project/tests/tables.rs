@@ -25,7 +25,7 @@ pub(super) struct Tables {
 #[expect(dead_code, reason = "held for the sake of its end")]
 enum Home {
     Sqlite(TempDir),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl Tables {
@@ -54,7 +54,7 @@ impl Tables {
         Self {
             db: scratch.db.clone(),
             url: scratch.url().to_owned(),
-            _home: Home::Postgres(scratch),
+            _home: Home::Postgres(Box::new(scratch)),
         }
     }
 
