@@ -11,16 +11,6 @@ export PATH := $(CURDIR)/.tools/venv/bin:$(PATH)
 # Where known vulnerabilities of Rust crates are listed.
 ADVISORIES := https://github.com/RustSec/advisory-db
 
-# Tests at a time: several for each processor, since most wait for what takes its time by contract.
-export NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(nproc) * 3 )))
-
-# What tests write goes to memory where there is enough: every service flushes each message, and every test removes its folder.
-ifeq ($(TMPDIR),)
-ifeq ($(shell [ -w /dev/shm ] && [ $$(df --output=avail -k /dev/shm | tail -n 1) -ge 8388608 ] && echo yes),yes)
-TEST_TMPDIR := TMPDIR=/dev/shm
-endif
-endif
-
 CLIP := .tools/demo/moving-picture.mp4
 
 .PHONY: help
@@ -38,19 +28,19 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 
 .PHONY: test
 test: tools lint helm ## Everything that can fail: lint and all tests
-	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel; code=$$?; scripts/slowest target/nextest/default/junit.xml; exit $$code
+	scripts/run-tests --workspace --features fluxhls/otel
 
 .PHONY: unit
 unit: unit-tools ## The tests beside the code of all crates
-	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel --lib
+	scripts/run-tests --workspace --features fluxhls/otel --lib
 
 .PHONY: integration
 integration: tools ## The other tests: scenarios against real services
-	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel --test '*'
+	scripts/run-tests --workspace --features fluxhls/otel --test '*'
 
 .PHONY: one
 one: tools ## The tests whose name holds T: make one T=canceling
-	$(TEST_TMPDIR) cargo nextest run --workspace --features fluxhls/otel -E 'test($(T))'
+	scripts/run-tests --workspace --features fluxhls/otel -E 'test($(T))'
 
 .PHONY: helm
 helm: ## The chart: lint, render and validate it with the real Helm engine; compose.yaml as text
@@ -104,7 +94,7 @@ chaos: programs ## Break everything while jobs run, then check every promise (LO
 
 .PHONY: nightly
 nightly: tools ## What takes too long for every change: thousands of simulations, chaos, damaged files, the benches' smoke
-	SIMULATIONS=$(or $(SIMULATIONS),5000) $(TEST_TMPDIR) cargo nextest run --features fluxhls/otel --test integration -E 'test(/^simulation::/)'
+	SIMULATIONS=$(or $(SIMULATIONS),5000) scripts/run-tests --features fluxhls/otel --test integration -E 'test(/^simulation::/)'
 	$(MAKE) chaos fuzz
 	ONLY=control $(MAKE) bench
 

@@ -104,8 +104,9 @@ async function main() {
     }
   }, { width: Number(values.width), height: 800 });
   const reasons = [report.failure, ...report.complaints].filter(Boolean);
+  const states = report.states.length === 0 ? "" : `: ${report.states.join(", ")}`;
   if (values.json) console.log(JSON.stringify({ ok: reasons.length === 0, reasons, ...report }, null, 2));
-  else console.log(reasons.length === 0 ? `ok   ${file ?? url} plays: ${report.states.join(", ")}` : `FAIL ${reasons.join("; ")}`);
+  else console.log(reasons.length === 0 ? `ok   ${file ?? url} plays${states}` : `FAIL ${reasons.join("; ")}`);
   return reasons.length === 0 ? 0 : 1;
 }
 

@@ -4,6 +4,7 @@ import base64
 import copy
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -50,7 +51,8 @@ def clean():
 
 
 def setUpModule():
-    """A run that was interrupted may have left something."""
+    """A run that was interrupted may have left something. Only the containers of this test are removed, never those of the machine."""
+    assert os.environ.get("CONTAINERS_STORAGE_CONF") == str(STATE / "storage.conf"), "run `make image`, which keeps its containers apart"
     clean()
     unittest.addModuleCleanup(clean)
 
@@ -181,7 +183,7 @@ class Compose(Confined):
     def test_a_clip_completes_and_plays(self):
         for name in ("worker", "projector"):
             self.assert_confined(container(name))
-        podman("exec", container("worker"), "touch", "/work/file")
+        podman("exec", container("worker"), "touch", f"{COMPOSE['worker']['environment']['WORK_DIR']}/file")
         checks = self.doctor(container("worker"))
         for check, finding in checks.items():
             report(f"doctor: {finding['state']:8}{check}: {finding['text']}")

@@ -1,7 +1,7 @@
 //! Whether sound changes its form on the way, by decoded samples from several places: only a
 //! decoder knows, headers tell of the first packets.
 
-use media::ladder::probe::{Audio, Content, Probe, Unreadable};
+use media::ladder::probe::{Audio, Content, Probe, Unreadable, UnreadableCause};
 
 use super::super::child;
 use super::super::sandbox::ResourceLimits;
@@ -208,8 +208,7 @@ pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
         if own.is_empty() && is_alone && is_looked_at {
             stream.content = Content::Unreadable(Unreadable {
                 is_video: false,
-                has_decoder: true,
-                decodes_to_nothing: true,
+                cause: UnreadableCause::UnknownForm,
             });
             continue;
         }
@@ -362,8 +361,7 @@ mod tests {
         apply_decoded_audio(&mut probe, &[]);
         let unreadable = Unreadable {
             is_video: false,
-            has_decoder: true,
-            decodes_to_nothing: true,
+            cause: UnreadableCause::UnknownForm,
         };
         assert_eq!(probe.streams[0].content, Content::Unreadable(unreadable));
     }

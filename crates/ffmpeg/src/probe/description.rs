@@ -3,7 +3,7 @@
 use std::io;
 
 use media::ladder::Refusal;
-use media::ladder::probe::{Content, Probe, Stream};
+use media::ladder::probe::{Content, Probe, Stream, UnreadableCause};
 use streams::Code;
 
 use super::super::child;
@@ -150,8 +150,7 @@ impl Prober<'_> {
     /// Tells tracks without a decoder from those that only do not say enough: ffmpeg has names for
     /// more codecs than it decodes.
     async fn name_missing_decoders(&self, probe: &mut Probe) {
-        let unclear =
-            |stream: &Stream| matches!(stream.content, Content::Unreadable(why) if why.has_decoder);
+        let unclear = |stream: &Stream| matches!(stream.content, Content::Unreadable(why) if why.cause == UnreadableCause::NoParameters);
         if !probe.streams.iter().any(unclear) {
             return;
         }
@@ -161,8 +160,10 @@ impl Prober<'_> {
         };
 
         for stream in &mut probe.streams {
-            if let Content::Unreadable(why) = &mut stream.content {
-                why.has_decoder = why.has_decoder && decoded.contains(&stream.codec);
+            if let Content::Unreadable(why) = &mut stream.content
+                && !decoded.contains(&stream.codec)
+            {
+                why.cause = UnreadableCause::NoDecoder;
             }
         }
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use media::ladder::audio;
-use media::ladder::probe::{Audience, Audio, Content, DolbyVision, Stream, Unreadable, Video};
+use media::ladder::probe::{
+    Audience, Audio, Content, DolbyVision, Stream, Unreadable, UnreadableCause, Video,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use streams::Rational;
@@ -276,7 +278,7 @@ impl RawStream {
 
     /// Whether it is pictures or sound that ffmpeg could decode if it knew more of them.
     pub(super) fn may_be_known_deeper(&self) -> bool {
-        matches!(self.content(), Content::Unreadable(why) if why.has_decoder)
+        matches!(self.content(), Content::Unreadable(why) if why.cause == UnreadableCause::NoParameters)
     }
 
     /// ffmpeg's name of the codec, else that of the container where it is one in letters.
@@ -325,8 +327,10 @@ impl RawStream {
     fn unreadable(&self, is_video: bool) -> Content {
         Content::Unreadable(Unreadable {
             is_video,
-            has_decoder: self.codec_name.text().is_some(),
-            decodes_to_nothing: false,
+            cause: match self.codec_name.text() {
+                Some(_) => UnreadableCause::NoParameters,
+                None => UnreadableCause::NoDecoder,
+            },
         })
     }
 

@@ -94,32 +94,26 @@ fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_t
     let cover = json!({"index": 0, "codec_type": "video", "width": 9, "height": 9, "pix_fmt": "rgb24", "disposition": {"attached_pic": 1}});
     assert_eq!(stream(cover).content, Content::Cover);
 
-    let unreadable = |is_video, has_decoder| {
-        Content::Unreadable(Unreadable {
-            is_video,
-            has_decoder,
-            decodes_to_nothing: false,
-        })
-    };
+    let unreadable = |is_video, cause| Content::Unreadable(Unreadable { is_video, cause });
     let pictures = stream(
         json!({"index": 0, "codec_type": "video", "codec_tag_string": "vvc1", "width": 9, "height": 9}),
     );
     assert_eq!(
         (pictures.content, pictures.codec.as_str()),
-        (unreadable(true, false), "vvc1")
+        (unreadable(true, UnreadableCause::NoDecoder), "vvc1")
     );
 
     let sound =
         stream(json!({"index": 0, "codec_type": "audio", "codec_name": "aac", "channels": 0}));
     assert_eq!(
         (sound.content, sound.codec.as_str()),
-        (unreadable(false, true), "aac")
+        (unreadable(false, UnreadableCause::NoParameters), "aac")
     );
     let nameless =
         stream(json!({"index": 0, "codec_type": "audio", "codec_tag_string": "[0][0][0][0]"}));
     assert_eq!(
         (nameless.content, nameless.codec.as_str()),
-        (unreadable(false, false), "")
+        (unreadable(false, UnreadableCause::NoDecoder), "")
     );
 }
 

@@ -132,13 +132,22 @@ pub enum Content {
 pub struct Unreadable {
     /// Whether it carries moving pictures; sound, if not.
     pub is_video: bool,
-    /// Whether there is a decoder for its codec. Unless that was tried, nothing in the track says
-    /// what it has to know, such as the size of pictures.
-    pub has_decoder: bool,
-    /// Whether that decoder was tried and made nothing of its packets: it knows the codec, and not
-    /// the form of it.
-    #[serde(default)]
-    pub decodes_to_nothing: bool,
+    /// What is missing.
+    pub cause: UnreadableCause,
+}
+
+/// What keeps a track from being decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnreadableCause {
+    /// There is no decoder for its codec.
+    NoDecoder,
+    /// There is a decoder, and nothing in the track says what it has to know, such as the size of
+    /// pictures.
+    NoParameters,
+    /// The decoder was tried and made nothing of its packets: it knows the codec, and not this form
+    /// of it.
+    UnknownForm,
 }
 
 /// Moving pictures.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use streams::plan::LeftOut;
 
 use super::audio;
-use super::probe::{Content, Probe, Stream, Unreadable};
+use super::probe::{Content, Probe, Stream, UnreadableCause};
 
 /// The streams that are neither in `used`, by their absolute index, nor named in `listed`.
 #[must_use]
@@ -33,22 +33,17 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
     let moving = probe.main_video().is_some();
     let reason = match &stream.content {
         Content::Unreadable(_) if stream.end.is_none() => "a track without anything in it",
-        Content::Unreadable(Unreadable {
-            has_decoder: false, ..
-        }) => {
-            return format!("a codec that cannot be decoded: {}", stream.codec);
-        }
-        Content::Unreadable(Unreadable {
-            decodes_to_nothing: true,
-            ..
-        }) => {
-            return format!("{} in a form that cannot be decoded", stream.codec);
-        }
-        Content::Unreadable(_) => {
-            return format!(
-                "{} that does not tell what a decoder has to know",
-                stream.codec
-            );
+        Content::Unreadable(why) => {
+            let codec = &stream.codec;
+            return match why.cause {
+                UnreadableCause::NoDecoder => format!("a codec that cannot be decoded: {codec}"),
+                UnreadableCause::NoParameters => {
+                    format!("{codec} that does not tell what a decoder has to know")
+                }
+                UnreadableCause::UnknownForm => {
+                    format!("{codec} in a form that cannot be decoded")
+                }
+            };
         }
         Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
         Content::Video(_) => "another video track: one is encoded, the default or the largest",
@@ -72,6 +67,7 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ladder::probe::Unreadable;
     use crate::ladder::testing;
     use streams::Rational;
 
@@ -99,13 +95,11 @@ mod tests {
             Content::Data,
             Content::Unreadable(Unreadable {
                 is_video: false,
-                has_decoder: false,
-                decodes_to_nothing: false,
+                cause: UnreadableCause::NoDecoder,
             }),
             Content::Unreadable(Unreadable {
                 is_video: false,
-                has_decoder: true,
-                decodes_to_nothing: true,
+                cause: UnreadableCause::UnknownForm,
             }),
         ];
         let probe = Probe {

@@ -112,7 +112,7 @@ async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str
     for variant in output.rungs() {
         let url = variant.track.url.as_str();
         let found = pictures(url).await;
-        is_the_planned_rung(variant, &found, planned);
+        is_the_planned_rung(variant, &found, planned, &original);
         let shortest = original.size.0.min(original.size.1);
         assert!(
             found.size.0.min(found.size.1) <= shortest,
@@ -136,7 +136,7 @@ async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str
 }
 
 /// Every frame of the plan, in one step over all joints, from zero on, in the size of the plan.
-fn is_the_planned_rung(variant: &Variant, found: &Pictures, planned: &Planned) {
+fn is_the_planned_rung(variant: &Variant, found: &Pictures, planned: &Planned, source: &Pictures) {
     let url = variant.track.url.as_str();
     let name = url.rsplit('/').nth(1).unwrap();
     let rung = planned
@@ -151,10 +151,15 @@ fn is_the_planned_rung(variant: &Variant, found: &Pictures, planned: &Planned) {
     let video = planned.video.as_ref().unwrap();
     // Small rungs of fast sources take every second frame.
     let every = u64::from(video.segment_frames / rung.segment_frames);
-    assert_eq!(
-        found.times.len() as u64,
-        video.frames.div_ceil(every),
-        "frames of {url}"
+    // Before version 7 ffmpeg leaves out a last picture of which the file does not say how long it
+    // stays.
+    let fewest = video.frames - u64::from(!source.has_end);
+    assert!(
+        (fewest.div_ceil(every)..=video.frames.div_ceil(every))
+            .contains(&(found.times.len() as u64)),
+        "{url} has {} frames, planned are {} of the full rate",
+        found.times.len(),
+        video.frames
     );
 
     let steps = &found.steps;

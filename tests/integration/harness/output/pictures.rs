@@ -16,11 +16,13 @@ pub(crate) struct Pictures {
     /// The distances between neighbours that occur, in ticks, in decoding and in presentation
     /// order.
     pub(crate) steps: (Vec<i64>, Vec<i64>),
+    /// Whether the file says how long the last one stays.
+    pub(crate) has_end: bool,
 }
 
 /// Reads all packets of the first real video stream at a path or URL.
 pub(crate) async fn pictures(input: &str) -> Pictures {
-    let entries = "packet=pts,dts,flags:stream=width,height,time_base";
+    let entries = "packet=pts,dts,duration,flags:stream=width,height,time_base";
     // `V` leaves out attached pictures such as cover art (ffmpeg documentation, "Stream
     // specifiers").
     let arguments = [
@@ -74,6 +76,9 @@ pub(crate) async fn pictures(input: &str) -> Pictures {
             .map(|packet| seconds(packet["pts"].as_i64().unwrap()))
             .collect(),
         steps: (steps(&decoding), steps(&presentation)),
+        has_end: packets
+            .last()
+            .is_some_and(|last| last["duration"].is_number()),
         times: presentation.into_iter().map(seconds).collect(),
     }
 }

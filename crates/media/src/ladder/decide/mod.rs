@@ -16,7 +16,7 @@ use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
 use super::limits::Limits;
-use super::probe::{Content, Probe, Video};
+use super::probe::{Content, Probe, UnreadableCause, Video};
 use super::profile::Profile;
 use super::refusal::Refusal;
 use super::timeline::Grid;
@@ -299,24 +299,27 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
     };
     let index = stream.index;
 
-    if why.decodes_to_nothing {
-        let message = format!(
-            "The {what} of the file (track {index}) is in a form of the codec {codec} that this server cannot decode; please upload it in a common one."
-        );
-        return Err(Refusal::new(Code::UnsupportedCodec, message));
-    }
-
-    if why.has_decoder {
-        let message = format!(
-            "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
-        );
-        return Err(Refusal::new(Code::DecodeErrors, message));
-    }
-
-    let message = format!(
-        "The {what} of the file (track {index}) is of the codec {codec}, which this server cannot decode; please upload it in a common one."
-    );
-    Err(Refusal::new(Code::UnsupportedCodec, message))
+    let (code, message) = match why.cause {
+        UnreadableCause::NoDecoder => (
+            Code::UnsupportedCodec,
+            format!(
+                "The {what} of the file (track {index}) is of the codec {codec}, which this server cannot decode; please upload it in a common one."
+            ),
+        ),
+        UnreadableCause::NoParameters => (
+            Code::DecodeErrors,
+            format!(
+                "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
+            ),
+        ),
+        UnreadableCause::UnknownForm => (
+            Code::UnsupportedCodec,
+            format!(
+                "The {what} of the file (track {index}) is in a form of the codec {codec} that this server cannot decode; please upload it in a common one."
+            ),
+        ),
+    };
+    Err(Refusal::new(code, message))
 }
 
 /// Whether a source ends well before its own index says: then it was cut. What is left is published

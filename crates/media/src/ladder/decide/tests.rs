@@ -6,7 +6,9 @@ use streams::fact::Head;
 use streams::plan::{Matrix, Picture, Primaries, SourceColor, Transfer};
 
 use super::*;
-use crate::ladder::probe::{Audience, Audio, DolbyVision, Stream, Unreadable, Video};
+use crate::ladder::probe::{
+    Audience, Audio, DolbyVision, Stream, Unreadable, UnreadableCause, Video,
+};
 use crate::ladder::testing::video;
 
 fn pin() -> Pin {
@@ -123,11 +125,10 @@ fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
 
 #[test]
 fn sound_that_cannot_be_decoded_is_refused_with_the_reason() {
-    let refused = |has_decoder, decodes_to_nothing| {
+    let refused = |cause| {
         let sound = Content::Unreadable(Unreadable {
             is_video: false,
-            has_decoder,
-            decodes_to_nothing,
+            cause,
         });
         plan(
             head(),
@@ -141,17 +142,17 @@ fn sound_that_cannot_be_decoded_is_refused_with_the_reason() {
 
     for (refusal, code, words) in [
         (
-            refused(false, false),
+            refused(UnreadableCause::NoDecoder),
             Code::UnsupportedCodec,
             "is of the codec x, which",
         ),
         (
-            refused(true, false),
+            refused(UnreadableCause::NoParameters),
             Code::DecodeErrors,
             "does not tell what a decoder has to know",
         ),
         (
-            refused(true, true),
+            refused(UnreadableCause::UnknownForm),
             Code::UnsupportedCodec,
             "is in a form of the codec x that",
         ),
