@@ -17,8 +17,8 @@ use crate::upload::{MAX_BYTES, Malformed, required_id};
 pub struct Delete {
     /// The file.
     pub file_id: FileId,
-    /// Where its output is, for files whose jobs the log has forgotten and whose output does not
-    /// lie in the usual place.
+    /// The prefix of its output, for files whose jobs are no longer in the log and whose output is
+    /// not under the default prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_prefix: Option<OutputPrefix>,
 }

@@ -17,8 +17,8 @@ const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(10);
 pub struct EventOrder {
     /// Sequence of the event in `HLS_UPLOADS`.
     pub upload_seq: u64,
-    /// When the server stored the event. It decides where it contradicts the sequence by more than
-    /// ten seconds.
+    /// When the server stored the event. It takes precedence if it contradicts the sequence by more
+    /// than ten seconds.
     pub upload_time: DateTime<Utc>,
 }
 

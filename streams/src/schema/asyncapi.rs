@@ -7,7 +7,7 @@ use super::event::{EVENTS, Event, Writer};
 
 /// The questions, by the last token of their subject.
 const SERVICE_ENDPOINTS: [(&str, &str); 4] = [
-    ("status", "How a job is, or the newest one of a file."),
+    ("status", "The status of a job, or of the newest job of a file."),
     ("cancel", "End a job, queued or running."),
     ("retry", "Start a new job like one that has ended."),
     ("stats", "Counts and mean duration of the last seven days."),
@@ -39,7 +39,7 @@ pub fn asyncapi() -> Value {
             let name = format!("live-{}", event.name);
             let subject = format!("live.{}", event.subject);
             let summary = format!(
-                "{} Sent once more on core NATS, at most once, to who is there.",
+                "{} Republished on core NATS, at most once, to current subscribers.",
                 event.summary
             );
             channels.insert(name.clone(), channel(&subject, &summary, &[event.name]));
@@ -56,7 +56,7 @@ pub fn asyncapi() -> Value {
         "info": {
             "title": "fluxhls",
             "version": "1.0.0",
-            "description": "Upload events in, adaptive HLS out. Bodies are JSON; fields may be added within v1, and readers ignore what they do not know.",
+            "description": "Upload events in, adaptive HLS out. Bodies are JSON; fields may be added within v1, and readers ignore unknown fields.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -111,7 +111,7 @@ fn ask(
 
     let mut answers = channel(
         "",
-        "The answer, on the inbox of who asked.",
+        "The answer, on the inbox of the client.",
         &[&message("reply"), "refusal"],
     );
     // The inbox is only known when the question is asked; AsyncAPI writes `null` for an unknown
@@ -134,7 +134,7 @@ fn messages() -> Map<String, Value> {
     messages.insert(
         "stats-request".to_owned(),
         plain(
-            "Nothing needs to be said.",
+            "May be empty.",
             json!({ "type": ["object", "null"] }),
         ),
     );
@@ -181,7 +181,7 @@ fn headers(event: &Event) -> Value {
     });
 
     if !event.subject.starts_with("hls.v1.api.") {
-        known["Nats-Msg-Id"] = json!({ "type": "string", "description": "Two messages under one id are stored once within the stream's window." });
+        known["Nats-Msg-Id"] = json!({ "type": "string", "description": "Messages with the same id are stored once within the duplicate window of the stream." });
     }
     if event.name == "upload" {
         for name in ["ce-specversion", "ce-type", "ce-source", "ce-id"] {

@@ -45,16 +45,16 @@ pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 pub struct Upload {
     /// What was uploaded.
     pub file_id: FileId,
-    /// The file's name, as people see it.
+    /// The name of the file, as people see it.
     pub name: String,
-    /// The publisher's word on the type; [`UNKNOWN_MIME_TYPE`] when it gave none.
+    /// The media type given by the publisher; [`UNKNOWN_MIME_TYPE`] if it gave none.
     pub mime_type: String,
-    /// Bytes; 0 when the publisher does not say.
+    /// Bytes; 0 if the publisher does not give the size.
     pub size: u64,
-    /// Where the object is: `s3://bucket/key` with the key as it is, also where the event named
-    /// bucket and key, or an HTTP URL without query and fragment.
+    /// The location of the object: `s3://bucket/key` with the key unencoded, even if the event
+    /// names bucket and key, or an HTTP URL without query and fragment.
     pub file_url: String,
-    /// The version of the object, where the publisher pins one.
+    /// The version of the object, if the publisher pins one.
     #[serde(default)]
     pub etag: Option<String>,
     /// Who uploaded it.
@@ -63,7 +63,7 @@ pub struct Upload {
     /// The project it belongs to.
     #[serde(default)]
     pub project_id: Option<String>,
-    /// The folder people see it in.
+    /// The folder in which people see it.
     pub folder_path: String,
     /// Anything the publisher wants to keep with the file.
     pub metadata: Value,
@@ -76,7 +76,7 @@ pub struct Upload {
 pub struct SourceObject {
     /// The bucket.
     pub bucket: String,
-    /// The key, every byte of it as the storage has it: nothing is encoded.
+    /// The key, byte for byte as in the storage: nothing is encoded.
     pub key: String,
 }
 
@@ -93,7 +93,7 @@ impl SourceObject {
 pub struct Settings {
     /// Name of the ladder profile.
     pub profile: String,
-    /// Which lane its tasks wait in.
+    /// The lane in which its tasks wait.
     pub priority: Priority,
     /// Starts per task before the job fails.
     pub max_attempts: u32,
@@ -113,7 +113,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// The usual lanes.
+    /// The default lanes.
     Normal,
     /// Every task in the `hi` lane.
     High,
@@ -128,7 +128,7 @@ pub struct Arrival {
     pub job_id: Option<JobId>,
     /// The job this one repeats.
     pub retry_of: Option<JobId>,
-    /// Where the output goes.
+    /// The prefix of the output.
     pub output_prefix: OutputPrefix,
     /// What makes two events the same event, as text; see [`read`].
     pub identity: String,
