@@ -82,7 +82,7 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     let orphans = adoption::orphans(&adopter.database.read().await?, before).await?;
     for id in orphans {
         let fate = adopter.adopt_file(&id).await.with_context(|| {
-            format!("job {id} was not sent; {sent} were before it, and running this again goes on from there")
+            format!("job {id} was not sent; {sent} were before it, and running this again continues from there")
         })?;
         match fate {
             Some(AdoptionOutcome::Sent) => sent += 1,

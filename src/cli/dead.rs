@@ -292,18 +292,18 @@ async fn retry_message(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retr
         Some(DeadOrigin::Upload(seq)) => publish_event(log, letter, subject::UPLOAD, seq).await,
         Some(DeadOrigin::Delete(seq)) => publish_event(log, letter, subject::DELETE, seq).await,
         Some(DeadOrigin::Project(_)) => Ok(RetryOutcome::No(
-            "a fact that could not be in the tables; `fluxhls rebuild` applies it again, once the tables can take it"
+            "a fact that the tables could not store; `fluxhls rebuild` applies it again once they can"
                 .to_owned(),
         )),
         Some(DeadOrigin::Task(job, _)) => {
             let old = match answered(find_job_to_retry(log, &job)).await? {
                 JobToRetry::Ended(old) => old,
                 JobToRetry::Open => {
-                    let why = format!("job {job} has not ended yet; it goes on by itself");
+                    let why = format!("job {job} has not ended yet; it continues without a retry");
                     return Ok(RetryOutcome::No(why));
                 }
                 JobToRetry::Unread(unread) => return Err(unread.into()),
-                JobToRetry::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
+                JobToRetry::Unknown => anyhow::bail!("the log has no job {job}; send its upload event again"),
             };
 
             let new = JobId::fresh();
@@ -339,7 +339,7 @@ async fn publish_event(
         };
         found
             .filter(is_original)
-            .context("the letter holds only a part of the event, and its stream has forgotten it; publish it again")?
+            .context("the dead letter holds only part of the event, which is no longer in its stream; publish the event again")?
     };
 
     // The server's headers are left out, above all `Nats-Msg-Id`: by it the stream would drop the
@@ -369,7 +369,7 @@ async fn requeue_task(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Ret
     let stuck = answered(log.at(topology::TASKS, seq)).await?;
 
     let Some(key) = stuck.and_then(|stuck| subject::parse_task(&stuck.subject)) else {
-        let why = "the message is not on the queue any more; the sweep plans its job again within two minutes, if that is open";
+        let why = "the message is no longer on the queue; if its job is open, the sweep queues it again within two minutes";
         return Ok(RetryOutcome::No(why.to_owned()));
     };
 

@@ -69,7 +69,7 @@ async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Resul
     let mut hinted = false;
 
     let stored = answered(log.at(topology::UPLOADS, seq)).await?;
-    let stored = stored.context("the request is gone from its stream; ask again")?;
+    let stored = stored.context("the request is no longer in its stream; send it again")?;
     let ours = EventOrder::new(seq, stored.time);
 
     loop {
@@ -100,7 +100,7 @@ async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Resul
         if !hinted && began.elapsed() >= HINT_AFTER {
             hinted = true;
             eprintln!(
-                "waiting for a process with the role intake, and for the storage; the request stands, also without this command"
+                "waiting for a process with the role intake, and for the storage; the request is stored and is carried out even if this command ends"
             );
         }
 

@@ -244,7 +244,7 @@ async fn print_job(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Res
     let mut lines = answered(job_lines(&log, job)).await?;
     anyhow::ensure!(
         !lines.is_empty(),
-        "the log knows no job {job}; jobs older than 90 days are in the tables alone"
+        "the log has no job {job}; jobs older than 90 days are only in the tables"
     );
 
     // Each of the two streams counts its own sequences, so the time comes first.
@@ -300,7 +300,7 @@ async fn watch_jobs(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Re
 
     // `until_ended` would wait for ever for a job that does not exist.
     let known = answered(log.subjects(topology::JOBS, &subject::facts_of(job))).await?;
-    anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
+    anyhow::ensure!(!known.is_empty(), "the log has no job {job}");
 
     let ended = feed.wait_until_ended().await?;
     if output.json {
@@ -324,15 +324,15 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
     .await?;
 
     let canceled = answered(cancel_job(&jobs, &args.job_id, "operator", args.reason)).await?;
-    match canceled.context("the job is asked to stop but not ended yet")? {
+    match canceled.context("the job was asked to stop but has not ended yet")? {
         CancelAnswer::Canceled => {
             println!("canceled");
             Ok(ExitCode::SUCCESS)
         }
         CancelAnswer::TooLate => {
-            println!("too late: how the job ends was decided before");
+            println!("too late: the result of the job is already decided");
             Ok(ExitCode::from(super::EXIT_DIFFERENT))
         }
-        CancelAnswer::Unknown => anyhow::bail!("the log knows no job {}", args.job_id),
+        CancelAnswer::Unknown => anyhow::bail!("the log has no job {}", args.job_id),
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     };
 
     for kept in &report.kept {
-        println!("{kept}; --lower takes it back");
+        println!("{kept}; --lower reduces it");
     }
     for drift in &report.drifts {
         println!("{drift}");
@@ -61,11 +61,11 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
 
     anyhow::ensure!(
         report.drifts.is_empty(),
-        "nats-server cannot change these; delete such a consumer with `nats consumer rm` and run this again (no job is lost: the sweep plans \
-         again), and move the messages of such a stream to a new one"
+        "nats-server cannot change these: delete the consumer with `nats consumer rm` and run this again (no job is lost: the sweep queues its \
+         tasks again), or move the messages of the stream to a new one"
     );
 
-    println!("streams and consumers are as they should be");
+    println!("streams and consumers have the expected configuration");
     Ok(ExitCode::SUCCESS)
 }
 

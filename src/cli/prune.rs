@@ -72,12 +72,12 @@ fn print_report(removed: &Removed, dry_run: bool) {
     println!("{verb} {rows} rows of jobs and {objects} objects of {bytes} bytes");
 
     for job in &removed.unread {
-        println!("left job {job} alone: its receipt cannot be read; see `fluxhls verify`");
+        println!("skipped job {job}: its receipt cannot be read; see `fluxhls verify`");
     }
     for (folder, strays) in &removed.unknown {
         let (objects, bytes) = (strays.objects, strays.bytes);
         println!(
-            "left {folder} alone: {objects} objects of {bytes} bytes of no job that the log knows"
+            "kept {folder}: {objects} objects of {bytes} bytes that belong to no job in the log"
         );
     }
 }
@@ -91,7 +91,7 @@ fn days(text: &str) -> Result<Duration, String> {
 }
 
 fn duration(text: &str, unit: f64) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
     let most = 100.0 * 365.0 * 86_400.0;
     Duration::try_from_secs_f64(number * unit)
         .ok()

@@ -44,7 +44,7 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
         }
         JobToRetry::Unread(unread) => return Err(unread.into()),
         JobToRetry::Unknown => anyhow::bail!(
-            "the log knows no job {}; send its upload event again",
+            "the log has no job {}; send its upload event again",
             args.job_id
         ),
     };

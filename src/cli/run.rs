@@ -106,8 +106,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let ended = shutdown.leave.run_until_cancelled(service.wait()).await;
     anyhow::ensure!(
         ended.is_some(),
-        "left before everything was handed back, because of a second signal or because NATS, the storage or the \
-         database did not answer; what it had in work is done again, and its attempts count"
+        "exited before all tasks were released, because of a second signal or because NATS, the storage or the database did not answer; the tasks \
+         are repeated, and their attempts count"
     );
 
     drained.cancel();

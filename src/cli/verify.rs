@@ -98,7 +98,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
         // A repair becomes public by compare-and-set on the log, so it cannot do without.
         Err(error) if args.repair => return Err(error.into()),
         Err(error) => {
-            eprintln!("{error}; going by what is in the bucket");
+            eprintln!("{error}; using the content of the bucket instead");
             return Ok(None);
         }
     };
@@ -182,7 +182,7 @@ fn print_repair(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
     }
 
     println!(
-        "mended: {} objects, {} are left",
+        "repaired: {} objects, {} are left",
         mended.mended.len(),
         left.len()
     );

@@ -89,14 +89,14 @@ fn max_bytes(text: &str) -> Result<(String, i64), String> {
         .ok_or("it must look like HLS_UPLOADS=4294967296")?;
     if !topology::STREAMS.contains(&name) {
         return Err(format!(
-            "there is no stream {name}; there are {}",
+            "there is no stream {name}; the streams are {}",
             topology::STREAMS.join(", ")
         ));
     }
 
     match bytes.parse() {
         Ok(bytes) if bytes > 0 => Ok((name.to_owned(), bytes)),
-        _ => Err(format!("{bytes} is no number of bytes")),
+        _ => Err(format!("{bytes} is not a number of bytes")),
     }
 }
 

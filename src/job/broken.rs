@@ -58,7 +58,7 @@ pub async fn end_broken_job(jobs: &Jobs, job: &JobId, unread: Unread) -> Result<
     let facts = [Fact::Verdict(verdict), Fact::Ended(failed(head, error))];
     for fact in &facts {
         if let Err(refused) = jobs.announce(fact, trace).await {
-            tracing::error!(job.id = %job, %refused, "the job cannot be ended; its dead letter is what stays");
+            tracing::error!(job.id = %job, %refused, "the job cannot be ended; only its dead letter remains");
             break;
         }
     }

@@ -69,7 +69,7 @@ impl StorageAccess {
             Self::Unreachable { reason } => ("the storage does not answer", reason),
         };
         Some(format!(
-            "{what}, and no task is started until that is mended: {reason}"
+            "{what}, and no task is started until this is fixed: {reason}"
         ))
     }
 

@@ -51,8 +51,8 @@ fn blamed_on(access: StorageAccess, error: &StorageError) -> Failure {
 /// The failure of a source that the storage denies us while it serves our own bucket.
 fn denied_source(error: &StorageError) -> Failure {
     let text = format!(
-        "The storage does not let this service read the uploaded file: {error}. It needs s3:GetObject, and s3:ListBucket, without which an \
-         object that is not there looks denied, too."
+        "The storage does not allow this service to read the uploaded file: {error}. The service needs s3:GetObject, and s3:ListBucket, without \
+         which a missing object also looks denied."
     );
     Failure {
         remedy: Remedy::AwaitSource,

@@ -125,7 +125,7 @@ pub async fn ensure_prefix_free(jobs: &Jobs, state: &JobState) -> Result<(), Fai
 fn prefix_in_use(state: &JobState, owner: &Current) -> String {
     let prefix = &state.accepted.fact.output_prefix;
     format!(
-        "The output place {prefix} belongs to file {}.",
+        "The output prefix {prefix} belongs to file {}.",
         owner.file_id
     )
 }

@@ -68,7 +68,7 @@ pub async fn readiness_after_failure(
         (_, Class::Permanent) => Readiness::Never(failure),
         // A storage that does not answer, or refuses us altogether, says nothing of the source.
         _ => {
-            tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
+            tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, "the source cannot be read yet: {}", failure.message);
             Readiness::Wait(jobs.settings.retry_delay)
         }
     }

@@ -111,7 +111,7 @@ impl Failure {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Self::internal(&format!(
             "The work panicked: {}",
-            text.unwrap_or("it said nothing")
+            text.unwrap_or("it gave no message")
         ))
     }
 
@@ -134,7 +134,7 @@ impl Failure {
     #[must_use]
     pub fn measured_again(self) -> Self {
         let message = format!(
-            "{} It measured the same twice. {}",
+            "{} Both attempts measured the same. {}",
             self.message,
             Code::Internal.sentence()
         );
@@ -227,7 +227,7 @@ mod tests {
             );
         }
 
-        assert!(Failure::of_panic(&()).message.contains("it said nothing"));
+        assert!(Failure::of_panic(&()).message.contains("it gave no message"));
     }
 
     #[test]

@@ -103,7 +103,7 @@ async fn enqueue_tasks(jobs: &Jobs, state: &JobState, tasks: &[TaskKey]) -> Resu
             continue;
         }
         if jobs.log.enqueue(key, state.traceparent.as_deref()).await? == Enqueued::Full {
-            tracing::warn!(job.id = %state.job_id, "the queue is full; the job goes on when the sweep finds it");
+            tracing::warn!(job.id = %state.job_id, "the queue is full; the job continues when the sweep finds it");
             return Ok(());
         }
     }

@@ -252,7 +252,7 @@ impl Run {
             AttemptEnd::Interrupted(LeaseEnd::Stalled) => {
                 let failure = Failure::new(
                     Code::FfmpegStalled,
-                    "The work made no headway and was stopped.",
+                    "The work made no progress and was stopped.",
                 );
                 self.failed(state, attempt, failure)
                     .await
@@ -301,7 +301,7 @@ impl Run {
             .log
             .replace(topology::WORK, message, newest.unwrap_or(0));
         let CreateOutcome::Created(seq) = started.await? else {
-            tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
+            tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; skipped");
             return Ok(None);
         };
 
@@ -376,7 +376,7 @@ impl Run {
         tasks: Vec<(TaskName, String)>,
     ) -> Result<Disposition, SettleError> {
         for (task, reason) in tasks {
-            tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; it is done again");
+            tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; the task is repeated");
             let redo = Redo {
                 v: VERSION,
                 task,

@@ -18,7 +18,7 @@ impl Run {
         let job = &self.key.job_id;
         match error {
             SettleError::Storage(_) | SettleError::Missing { .. } => {
-                tracing::warn!(job.id = %job, task = %self.key.task, %error, "a job cannot go on yet; trying again");
+                tracing::warn!(job.id = %job, task = %self.key.task, %error, "a job cannot continue yet; trying again");
                 Disposition::Retry(self.jobs.settings.retry_delay)
             }
             SettleError::Unread(unread @ Unread::Newer { .. }) => {

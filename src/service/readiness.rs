@@ -118,7 +118,7 @@ impl ReadinessProbe {
                 let why = position
                     .trouble
                     .as_deref()
-                    .unwrap_or("it is being looked at");
+                    .unwrap_or("it is being checked");
                 problems.push(format!("the tables do not follow the job log: {why}"));
             }
         }
@@ -137,7 +137,7 @@ impl ReadinessProbe {
             Ok(Ok(report)) => add_report(&mut health, report),
             Ok(Err(error)) => health.problems.push(error.to_string()),
             Err(_) => health.problems.push(format!(
-                "JetStream does not answer within {} s; see that its servers are well",
+                "JetStream does not answer within {} s; check that its servers are healthy",
                 CHECK_LIMIT.as_secs()
             )),
         }

@@ -42,5 +42,5 @@ impl Role {
 /// What is wrong with a word that names no role.
 fn refuse(text: &str) -> String {
     let roles: Vec<&str> = Role::VARIANTS.iter().map(Into::into).collect();
-    format!("{text:?} is no role; choose from {}", roles.join(","))
+    format!("{text:?} is not a role; choose from {}", roles.join(","))
 }

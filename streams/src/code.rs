@@ -58,13 +58,13 @@ codes! {
     /// The encoder ended with an error that does not point to the input.
     FfmpegCrashed "ffmpeg_crashed" Transient "The encoder stopped with an error.";
     /// The encoder made no progress within its deadline.
-    FfmpegStalled "ffmpeg_stalled" Transient "The encoder made no headway and was stopped.";
+    FfmpegStalled "ffmpeg_stalled" Transient "The encoder made no progress and was stopped.";
     /// The output did not pass its check.
     VerificationFailed "verification_failed" Transient "The output did not pass its check.";
     /// The worker's machine is at fault: it cannot start a process, open a port or use a file.
     WorkerFault "worker_fault" Transient "The worker's machine is at fault; the work is tried again.";
     /// A bug in fluxhls: another attempt would have the same result.
-    Internal "internal" Transient "This is a fault of fluxhls; please report it as a bug.";
+    Internal "internal" Transient "This is a bug in fluxhls; please report it.";
     /// The storage denies access. While it denies access to the output bucket, jobs wait; if it
     /// denies only one source, its job ends after `SOURCE_WAIT`.
     StorageDenied "storage_denied" Operator "The storage denies this service access.";
@@ -87,9 +87,9 @@ codes! {
     /// The picture is too small to encode.
     DimensionsTooSmall "dimensions_too_small" Permanent "The picture is too small to be a video.";
     /// The input exceeds a limit of this installation.
-    ExceedsPolicy "exceeds_policy" Permanent "The file is over a limit of this service.";
+    ExceedsPolicy "exceeds_policy" Permanent "The file exceeds a limit of this service.";
     /// The codec of the video, or of all audio, cannot be decoded; the message names it.
-    UnsupportedCodec "unsupported_codec" Permanent "The file is of a codec that cannot be decoded.";
+    UnsupportedCodec "unsupported_codec" Permanent "The codec of the file cannot be decoded.";
     /// The media is encrypted.
     Protected "protected" Permanent "The file is protected (encrypted) and cannot be converted.";
     /// Dolby Vision profile 5 contains no standard picture.
@@ -105,7 +105,7 @@ codes! {
     /// The event breaks the contract.
     InvalidEvent "invalid_event" Permanent "The upload event is not valid.";
     /// The output prefix belongs to another file.
-    PrefixInUse "prefix_in_use" Permanent "The output place already belongs to another file.";
+    PrefixInUse "prefix_in_use" Permanent "The output prefix already belongs to another file.";
     /// The job took longer than the limit for any job.
     DeadlineExceeded "deadline_exceeded" Permanent "The conversion did not end within its deadline.";
     /// Every attempt failed.

@@ -35,7 +35,7 @@ pub enum ProvisionError {
     ServerTooOld(String),
     /// The server takes messages that are too short for ours.
     #[error(
-        "nats-server takes messages of at most {0} bytes, and fluxhls needs {min}: set `max_payload: {min}` or more in its configuration",
+        "nats-server accepts messages of at most {0} bytes, and fluxhls needs {min}: set `max_payload: {min}` or more in its configuration",
         min = topology::MIN_PAYLOAD
     )]
     PayloadTooSmall(usize),
@@ -72,7 +72,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Error(error) => write!(f, "{error}; {}", capacity::advice(error)),
             Self::Silence => f.write_str(
-                "JetStream does not answer; see that its servers are well (`nats server report jetstream`) and that this user may ask it",
+                "JetStream does not answer; check that its servers are healthy (`nats server report jetstream`) and that this user may send requests to it",
             ),
             Self::Absent => f.write_str(
                 "no one answers for JetStream; enable it in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN \

@@ -173,7 +173,7 @@ fn dead_letters(base: Config) -> Config {
         subjects,
         discard: DiscardPolicy::Old,
         description: Some(
-            "Dead letters and the advisories that would otherwise pass unheard".to_owned(),
+            "Dead letters, and advisories of the server about the queue".to_owned(),
         ),
         ..base
     }

@@ -73,7 +73,7 @@ fn denied_forever(ended: &Ended) {
     let error = ended.error.as_ref().expect("it failed");
     assert_eq!(error.class, Class::Permanent, "{error:?}");
     for word in [
-        "does not let this service read",
+        "does not allow this service to read",
         "403 AccessDenied",
         "s3:GetObject",
         "s3:ListBucket",

@@ -226,7 +226,7 @@ async fn credentials_that_cannot_be_had_and_an_endpoint_without_a_scheme_are_tol
     let (_, found) = doctor(&world, &none, &[]).await;
     let (state, text) = &found["put"];
     assert!(
-        state == "fix" && text.contains("no credentials to be had"),
+        state == "fix" && text.contains("no credentials were found"),
         "{found:#?}"
     );
     let mut environment = world.environment();

@@ -94,7 +94,7 @@ async fn a_busy_process_leaves_while_nats_is_frozen_and_its_job_is_done_by_anoth
     assert!(
         worker
             .said()
-            .contains("left before everything was handed back"),
+            .contains("exited before all tasks were released"),
         "{}",
         worker.said()
     );

@@ -163,7 +163,7 @@ async fn every_user_does_its_work_with_the_permissions_of_the_page_and_no_other(
         said.out.contains("alone")
             && said
                 .out
-                .contains("every stream and consumer is as it should be"),
+                .contains("every stream and consumer has the expected configuration"),
         "{said:?}"
     );
     for worker in &workers {

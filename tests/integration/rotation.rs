@@ -85,7 +85,7 @@ async fn a_worker_whose_user_expires_goes_on_with_the_credentials_file_that_was_
     // No one renewed it in time: it is told, and tried with whatever the file holds.
     is_refused(&worker, "check the credentials file NATS_CREDENTIALS").await;
     std::fs::write(&for_worker, "nothing").unwrap();
-    is_refused(&worker, "is no credentials file").await;
+    is_refused(&worker, "is not a credentials file").await;
     renew(None);
     is_ready(&worker).await;
     completes_a_job(&world).await;

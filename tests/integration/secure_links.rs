@@ -291,7 +291,7 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
         (format!("{url}?sslmode=disable"), "set sslmode=verify-full"),
         (
             format!("{url}?sslmode=verify-full&sslrootcert=/nowhere.pem"),
-            "is not there",
+            "does not exist",
         ),
         (url.replace("postgres://", "mysql://"), "DATABASE_URL"),
         (

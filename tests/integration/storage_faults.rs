@@ -180,7 +180,7 @@ async fn while_the_storage_is_away_tasks_wait_without_attempts() {
     until("a task failed and the circuit opened", async || {
         worker
             .said()
-            .contains("no task is started until that is mended")
+            .contains("no task is started until this is fixed")
     })
     .await;
     let before = counted(&world, &job).await;

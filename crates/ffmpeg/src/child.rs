@@ -78,7 +78,7 @@ fn isolated_command(
 ) -> Command {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one door to processes"
+        reason = "this is the only place that starts processes"
     )]
     let mut command = std::process::Command::new(program);
     command

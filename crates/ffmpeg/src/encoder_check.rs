@@ -19,7 +19,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the profile {profile:?} needs the encoder {encoder}, which does not work here: {reason}; install a build of ffmpeg (and a device) that \
-     has it, or take the profile out of LADDER_FILE"
+     has it, or remove the profile from LADDER_FILE"
 )]
 pub struct CannotEncode {
     /// The profile.

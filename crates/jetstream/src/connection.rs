@@ -146,7 +146,7 @@ impl Nats {
             .is_err()
         {
             tracing::warn!(
-                "NATS did not take the last messages within 5 seconds; unacknowledged tasks are delivered again"
+                "NATS did not accept the last messages within 5 seconds; unacknowledged tasks are delivered again"
             );
         }
     }
@@ -194,7 +194,7 @@ impl Watcher {
             if self.health.denied(&words) {
                 tracing::warn!(
                     reason = words,
-                    "NATS does not let us do something; see /readyz and docs/nats.md"
+                    "NATS denied an operation; see /readyz and docs/nats.md"
                 );
             }
         } else {

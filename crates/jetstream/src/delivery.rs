@@ -141,7 +141,7 @@ impl Delivery {
         tracing::warn!(
             subject = self.subject(),
             ?settlement,
-            "the server did not confirm; the message will come again"
+            "the server did not confirm; the message will be delivered again"
         );
     }
 }

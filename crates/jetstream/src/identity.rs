@@ -129,7 +129,7 @@ fn credentials(path: &Path) -> Result<(String, KeyPair), ConnectError> {
         _ => Err(unfit_file(
             "NATS_CREDENTIALS",
             path,
-            "is no credentials file, which has the JWT of a user and the seed of its key",
+            "is not a credentials file, which has the JWT of a user and the seed of its key",
         )),
     }
 }

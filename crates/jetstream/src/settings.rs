@@ -119,7 +119,7 @@ impl NatsSettings {
             // A slash in a password makes a path of its rest, and a host of the user.
             if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some()
             {
-                return Err(refuse("goes on after the port"));
+                return Err(refuse("continues after the port"));
             }
 
             let login = Login::of(&url);

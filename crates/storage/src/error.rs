@@ -65,8 +65,8 @@ pub enum StorageError {
     },
     /// Our clock and the service's differ by more than signatures allow.
     #[error(
-        "{at} was refused for the time of its signature ({reason}): our clock and the storage's differ by {}; let this machine, or the \
-         storage, follow a time server (NTP)",
+        "{at} was refused because of the time of its signature ({reason}): the clocks of this machine and of the storage differ by {}; synchronize \
+         this machine, or the storage, with a time server (NTP)",
         describe_difference(*by)
     )]
     ClockSkew {
@@ -130,7 +130,7 @@ pub enum StorageError {
         reason: String,
     },
     /// What was to be uploaded could not be read; storage is not to blame.
-    #[error("{at} could not read what it was to send ({source}): check the file or the sender")]
+    #[error("{at} could not read the data to send ({source}): check the file or the sender")]
     Input {
         /// What was attempted.
         at: At,
@@ -208,7 +208,7 @@ impl DenialCause {
                 "the session token has expired or is wrong; renew it, or let web identity or the instance renew it"
             }
             Self::Missing => {
-                "there are no credentials to be had; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+                "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
             }
             Self::Rights => "check the credentials and what they may do in this bucket",
         }

@@ -34,7 +34,7 @@ impl Bucket {
             _ => {
                 return Err(StorageError::Refused {
                     at: self.at(Op::Get, &key),
-                    reason: "what was just written is not what is read".to_owned(),
+                    reason: "the object that was read differs from the one just written".to_owned(),
                 });
             }
         }
@@ -57,7 +57,7 @@ impl Bucket {
             Some(by) if by.abs() > MAX_SIGNATURE_SKEW => Err(StorageError::ClockSkew {
                 at: self.at(Op::List, ""),
                 reason: format!(
-                    "its answers are dated {} apart",
+                    "its clock differs by {}",
                     describe_difference(Some(by))
                 ),
                 by: Some(by),

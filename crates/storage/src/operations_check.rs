@@ -122,7 +122,7 @@ impl Bucket {
         }
         Err(StorageError::Refused {
             at: self.at(op, key),
-            reason: "what was just written is not what is read".to_owned(),
+            reason: "the object that was read differs from the one just written".to_owned(),
         })
     }
 }

@@ -105,7 +105,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
 
     anyhow::ensure!(
         stopped.is_some(),
-        "left before everything had stopped; the next start goes on from there"
+        "exited before everything had stopped; the next start continues from there"
     );
     code
 }
@@ -118,7 +118,7 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     if fresh && state.exists() {
         anyhow::ensure!(
             state.join(MARK).exists(),
-            "{}: it is not one that `fluxhls dev` made; remove it yourself",
+            "{}: `fluxhls dev` did not create it; remove it yourself",
             named()
         );
         std::fs::remove_dir_all(state).with_context(named)?;
@@ -127,7 +127,7 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(state).with_context(named)?;
     std::fs::write(
         state.join(MARK),
-        "State of `fluxhls dev`; it may be removed while none runs.\n",
+        "State of `fluxhls dev`; it can be removed while `fluxhls dev` is not running.\n",
     )
     .with_context(named)?;
     std::fs::canonicalize(state).with_context(named)

@@ -67,7 +67,7 @@ async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
     Some(match bucket.versioning().await.ok()? {
         Versioning::Off => Finding::ok(
             "versioning",
-            format!("what is removed from bucket {name} is gone"),
+            format!("bucket {name} keeps no versions of removed objects"),
         ),
         Versioning::Kept { is_suspended } => {
             let which = if is_suspended {
@@ -76,8 +76,8 @@ async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
                 "old versions"
             };
             let text = format!(
-                "bucket {name} keeps {which}: what `fluxhls delete` and `fluxhls jobs prune` remove stays readable by its version; let a \
-                 lifecycle rule remove them (NoncurrentVersionExpiration, docs/storage.md)"
+                "bucket {name} keeps {which}: objects that `fluxhls delete` and `fluxhls jobs prune` remove stay readable by version; add a \
+                 lifecycle rule that removes them (NoncurrentVersionExpiration, docs/storage.md)"
             );
             Finding::warning("versioning", text)
         }
@@ -96,8 +96,8 @@ async fn check_sources(bucket: &Bucket) -> Finding {
             ..
         }) => {
             let text = format!(
-                "source bucket {name} may not be listed ({reason}), so that an object which is not there yet looks denied, and whether objects \
-                 may be read is seen with the first upload; allow s3:ListBucket beside s3:GetObject"
+                "source bucket {name} cannot be listed ({reason}): a missing object looks like a denied one, and only the first upload shows \
+                 whether objects can be read; allow s3:ListBucket in addition to s3:GetObject"
             );
             return Finding::warning("sources", text);
         }
@@ -107,7 +107,7 @@ async fn check_sources(bucket: &Bucket) -> Finding {
     let Some(object) = listed.iter().find(|object| object.size > 0) else {
         return Finding::ok(
             "sources",
-            format!("source bucket {name} is listed; nothing is in it that could be read"),
+            format!("source bucket {name} can be listed; it has no object to read"),
         );
     };
 
@@ -115,11 +115,11 @@ async fn check_sources(bucket: &Bucket) -> Finding {
     match bucket.get_range(&object.key, etag, 0..1).await {
         Ok(_) => Finding::ok(
             "sources",
-            format!("objects of source bucket {name} are listed and can be read"),
+            format!("objects of source bucket {name} can be listed and read"),
         ),
         Err(error) => Finding::fix(
             "sources",
-            format!("source bucket {name}: {error}; it takes s3:GetObject"),
+            format!("source bucket {name}: {error}; allow s3:GetObject"),
         ),
     }
 }
@@ -127,19 +127,19 @@ async fn check_sources(bucket: &Bucket) -> Finding {
 /// How far our clock is from the storage's.
 fn check_clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
-    let text = format!("{} s apart from the storage's", apart.num_seconds());
+    let text = format!("{} s difference from the clock of the storage", apart.num_seconds());
 
     if apart > HARMFUL_SKEW {
         Finding::fix(
             "clock",
             format!(
-                "{text}: signatures are refused; let this machine, or the storage, follow a time server"
+                "{text}: signatures are refused; synchronize this machine, or the storage, with a time server"
             ),
         )
     } else if apart > NOTABLE_SKEW {
         Finding::warning(
             "clock",
-            format!("{text}; let this machine follow a time server"),
+            format!("{text}; synchronize this machine with a time server"),
         )
     } else {
         Finding::ok("clock", text)
@@ -162,7 +162,7 @@ async fn check_cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<St
         .collect();
 
     if refused.is_empty() {
-        return Ok("the bucket lets every origin play".to_owned());
+        return Ok("the bucket allows every origin to play".to_owned());
     }
     Err(format!(
         "the bucket refuses {}; run `fluxhls doctor --fix --origin {}`",

@@ -53,7 +53,7 @@ fn check_sandbox() -> Finding {
     let gaps = Support::here().gaps();
     if gaps.is_empty() {
         let text =
-            "ffmpeg reaches its task's folder and its source alone, and dies with its worker";
+            "ffmpeg can access only its task's folder and its source, and ends with its worker";
         return Finding::ok("sandbox", text);
     }
     Finding::warning("sandbox", gaps.join("; "))

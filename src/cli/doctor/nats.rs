@@ -67,12 +67,12 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
     match is_clustered(nats).await {
         Err(reason) => Finding::warning(
             "nats",
-            format!("nats-server {version}; whether it is in a cluster cannot be seen ({reason})"),
+            format!("nats-server {version}; whether it is in a cluster cannot be determined ({reason})"),
         ),
         Ok(true) if replicas == 1 => Finding::warning(
             "nats",
             format!(
-                "nats-server {version} in a cluster, but STREAM_REPLICAS is 1: each stream lives on one server; set 3"
+                "nats-server {version} in a cluster, but STREAM_REPLICAS is 1: each stream is on one server; set 3"
             ),
         ),
         Ok(true) => Finding::ok(
@@ -82,7 +82,7 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
         Ok(false) if parse_version(version) < MIN_SINGLE_SERVER => Finding::fix(
             "nats",
             format!(
-                "nats-server {version} alone may lose what it acknowledged when its machine fails; take {}.{} or newer with \
+                "a single nats-server {version} may lose acknowledged messages when its machine fails; use {}.{} or newer with \
                  `sync_interval: always`, or a cluster of three",
                 MIN_SINGLE_SERVER.0, MIN_SINGLE_SERVER.1
             ),
@@ -90,7 +90,7 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
         Ok(false) => Finding::warning(
             "nats",
             format!(
-                "nats-server {version}, alone: it must have `sync_interval: always` in its `jetstream` section, which cannot be seen from here"
+                "a single nats-server {version}: it needs `sync_interval: always` in its `jetstream` section, which cannot be checked from here"
             ),
         ),
     }
@@ -137,8 +137,8 @@ async fn check_capture(nats: &Nats) -> Option<Finding> {
         Finding::warning(
             "capture",
             format!(
-                "{streams} streams take {}: those of a hub and of a leaf node see the same subjects; remove the one fluxhls does not read, or keep \
-                 hls.v1.> from crossing the leaf node (deny_imports and deny_exports of its remote)",
+                "{streams} streams store {}: the streams of a hub and of a leaf node receive the same subjects; remove the one that fluxhls does \
+                 not read, or block hls.v1.> at the leaf node (deny_imports and deny_exports of its remote)",
                 subject::UPLOAD
             ),
         )
@@ -154,14 +154,14 @@ fn parse_version(version: &str) -> (u64, u64) {
 fn check_payload(nats: &Nats) -> Finding {
     let limit = nats.client.server_info().max_payload;
     match provision::check_payload(limit) {
-        Ok(()) => Finding::ok("payload", format!("messages may have {limit} bytes")),
+        Ok(()) => Finding::ok("payload", format!("messages of up to {limit} bytes are accepted")),
         Err(error) => Finding::fix("payload", error.to_string()),
     }
 }
 
 fn check_streams(report: &Report) -> Result<String, String> {
     if report.drifts.is_empty() {
-        return Ok("every stream and consumer is as it should be".to_owned());
+        return Ok("every stream and consumer has the expected configuration".to_owned());
     }
     let drifts: Vec<String> = report.drifts.iter().map(ToString::to_string).collect();
     Err(format!("{}; run `fluxhls provision`", drifts.join("; ")))
@@ -183,7 +183,7 @@ fn check_storage(report: &Report) -> Finding {
         Some(fill) if fill.share > NEARLY_FULL_SHARE => {
             Finding::warning("storage", format!("{fill}; {}", fill.fix()))
         }
-        Some(fill) => Finding::ok("storage", format!("{fill}, and nothing is fuller")),
+        Some(fill) => Finding::ok("storage", format!("{fill}; nothing else is fuller")),
         None => Finding::ok("storage", "neither streams nor the account have a limit"),
     }
 }

@@ -59,8 +59,8 @@ async fn check_within(
 
     match timeout(ANSWER_TIMEOUT, bucket.delete(&[key])).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "what doctor wrote could not be removed"),
-        Err(_) => tracing::warn!("what doctor wrote could not be removed in time"),
+        Ok(Err(error)) => tracing::warn!(%error, "the object that doctor wrote could not be removed"),
+        Err(_) => tracing::warn!("the object that doctor wrote could not be removed in time"),
     }
     findings
 }
@@ -102,23 +102,23 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
     let text = match answer.status {
         200 if answer.body != wanted => {
             format!(
-                "{host} serves something else than what the bucket holds; check PUBLIC_BASE_URL"
+                "{host} does not serve the content of the bucket; check PUBLIC_BASE_URL"
             )
         }
         200 if answer.content_type != ObjectKind::Master.content_type() => format!(
-            "{host} serves playlists as {:?}, so that players refuse them; let the CDN pass Content-Type on",
+            "{host} serves playlists as {:?}, which players reject; configure the CDN to pass Content-Type on",
             answer.content_type
         ),
         200 if url.scheme() == "http" && url.host_str() != Some("127.0.0.1") => {
             return Finding::warning(
                 "public",
-                format!("{host} plays, but by http://, which pages on https:// refuse"),
+                format!("{host} serves the output, but over http://, which pages on https:// cannot load"),
             );
         }
-        200 => return Finding::ok("public", format!("{host} serves what the bucket holds")),
+        200 => return Finding::ok("public", format!("{host} serves the content of the bucket")),
         401 | 403 => format!(
-            "{host} answers {}: objects are not public; set S3_PUBLIC_READ=true, or let a bucket policy make OUTPUT_ROOT public (for \
-             private playback by cookies or tokens this is as it should be)",
+            "{host} answers {}: objects are not public; set S3_PUBLIC_READ=true, or make OUTPUT_ROOT public with a bucket policy (for private \
+             playback with cookies or tokens this is expected)",
             answer.status
         ),
         status => format!(
@@ -146,22 +146,22 @@ async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
         }
     };
     match allowed.as_deref() {
-        Some("*") => Finding::ok("playback", "pages of every origin may play"),
+        Some("*") => Finding::ok("playback", "pages of every origin can play"),
         Some(found) if found == origin => {
-            Finding::ok("playback", format!("pages of {origin} may play"))
+            Finding::ok("playback", format!("pages of {origin} can play"))
         }
         _ => match page {
             Page::Named(_) => Finding::fix(
                 "playback",
                 format!(
-                    "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
-                     the CDN pass Origin on and keep copies by it (Vary: Origin)",
+                    "{} does not allow pages of {origin} to play after a request without an origin: give the bucket CORS rules (--fix), and \
+                     configure the CDN to pass Origin on and to cache by it (Vary: Origin)",
                     url_host(url)
                 ),
             ),
             Page::Example => Finding::warning(
                 "playback",
-                "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
+                "only players outside of browsers, and pages of the same host, can play; name your origins with --origin (and --fix)",
             ),
         },
     }
@@ -183,13 +183,13 @@ async fn check_freshness(bucket: &Bucket, key: &str, url: &Url) -> Finding {
             let seconds = begun.elapsed().as_secs();
             return Finding::ok(
                 "freshness",
-                format!("a replaced playlist was seen after {seconds} s"),
+                format!("a replaced playlist became visible after {seconds} s"),
             );
         }
 
         if begun.elapsed() > MAX_MASTER_AGE {
             let text = format!(
-                "{} still serves the old playlist {} s after it was replaced; let the CDN obey Cache-Control (max-age=10 for master.m3u8)",
+                "{} still serves the old playlist {} s after it was replaced; configure the CDN to obey Cache-Control (max-age=10 for master.m3u8)",
                 url_host(url),
                 MAX_MASTER_AGE.as_secs()
             );

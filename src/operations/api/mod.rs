@@ -46,7 +46,7 @@ impl Api {
     /// Answers until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         if let Err(error) = self.serve(&stop).await {
-            tracing::error!(%error, "questions on {GROUP}.> are not answered by this process");
+            tracing::error!(%error, "requests on {GROUP}.> are not answered by this process");
         }
     }
 
@@ -89,7 +89,7 @@ impl Api {
             .await
             .unwrap_or_else(|_| Err(Refusal::timeout(ANSWER_LIMIT)));
         if let Err(error) = request.respond(answered.map_err(Into::into)).await {
-            tracing::debug!(%error, "an answer did not leave");
+            tracing::debug!(%error, "a reply could not be sent");
         }
     }
 

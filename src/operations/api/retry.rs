@@ -22,7 +22,7 @@ impl Api {
                 // no job.
                 if new == job_id {
                     return Err(Refusal::bad_request(
-                        &"new_job_id is the job that is to be repeated",
+                        &"new_job_id is the id of the job to repeat",
                     ));
                 }
 

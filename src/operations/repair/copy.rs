@@ -84,7 +84,7 @@ impl Repair<'_> {
             }
         }
 
-        let text = "The source could be copied when it was planned, and cannot be now.";
+        let text = "The source could be copied during planning, but it cannot be copied now.";
         Err(Failure::new(Code::FfmpegCrashed, text))
     }
 

@@ -29,7 +29,7 @@ pub struct PublicOutput {
 pub enum FindError {
     /// There is none.
     #[error(
-        "there is no finished output in {0}; see `fluxhls jobs list`, or name the place with --output-prefix"
+        "there is no finished output in {0}; see `fluxhls jobs list`, or name the prefix with --output-prefix"
     )]
     Nothing(OutputPrefix),
     /// It is another file's.
@@ -42,7 +42,7 @@ pub enum FindError {
     },
     /// There is an output, but nothing says what it should be.
     #[error(
-        "{key}: {reason}, and neither an older receipt nor the log tells what the output of job {job} should be; submit the file again"
+        "{key}: {reason}, and neither an older receipt nor the log says what the output of job {job} should be; submit the file again"
     )]
     NoReceipt {
         /// The receipt.

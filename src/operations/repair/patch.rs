@@ -13,7 +13,7 @@ use crate::pipeline::package::{CurrentRendition, OutputObject};
 pub(super) enum SegmentMismatch {
     /// The new decoder configuration is another one.
     #[error(
-        "{name} is set up differently by this ffmpeg ({ffmpeg}) than the rest of it was; repair it where the ffmpeg of its plan \
+        "{name} gets other codec settings from this ffmpeg ({ffmpeg}) than the rest of it has; repair it where the ffmpeg of its plan \
          is installed, or submit the file again"
     )]
     Init {
@@ -23,7 +23,7 @@ pub(super) enum SegmentMismatch {
         ffmpeg: String,
     },
     /// A segment does not lie where the damaged one lay.
-    #[error("segment {n} of {name} does not come out where it was")]
+    #[error("segment {n} of {name}, made again, is not at its former place")]
     Segment {
         /// The rendition.
         name: RenditionName,

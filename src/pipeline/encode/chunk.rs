@@ -106,7 +106,7 @@ async fn encode_rungs(
                 // The first pass finds where the source can be entered. What it left is not needed
                 // any more; what later passes leave would be.
                 (Err(RunError::EnteredLate), Some(earlier)) if n == 0 => {
-                    tracing::info!(job.id = %job_id, chunk, ?earlier, "the source was entered too late");
+                    tracing::info!(job.id = %job_id, chunk, ?earlier, "decoding started too late in the source");
                     entry = earlier;
                     task_dir = task.create_dir(&dirs)?;
                     remove_uploaded(task, pass_dirs).await?;

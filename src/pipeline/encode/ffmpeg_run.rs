@@ -287,7 +287,7 @@ async fn detect_overflow(task_dir: &Path, task: &EncodeTask<'_>) -> Failure {
         let written = used(task_dir);
         if written > declared.saturating_mul(2) {
             let text = format!(
-                "The task has {written} bytes in the work folder, more than twice the {declared} it was given."
+                "The task has {written} bytes in the work folder, more than twice the {declared} that it reserved."
             );
             return Failure::new(Code::DiskFull, text);
         }

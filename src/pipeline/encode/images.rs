@@ -61,7 +61,7 @@ async fn make_poster(task_dir: &Path, plan: &Planned) -> Option<(Bytes, f64)> {
     match made.unwrap_or_else(|error| Err(error.into())) {
         Ok(poster) => Some(poster),
         Err(error) => {
-            tracing::warn!(%error, "no poster was made of this chunk");
+            tracing::warn!(%error, "no poster was made from this chunk");
             None
         }
     }
@@ -126,7 +126,7 @@ async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes
             None
         }
         Err(error) => {
-            tracing::warn!(%error, "no tiles were made of this chunk");
+            tracing::warn!(%error, "no tiles were made from this chunk");
             None
         }
     }

@@ -80,7 +80,7 @@ async fn encode_or_drop_extras(
     match encode(task, Scope::Everything).await {
         Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
             let job_id = &task.task_context.state.job_id;
-            tracing::warn!(job.id = %job_id, %failure, "making sound without subtitles and cover");
+            tracing::warn!(job.id = %job_id, %failure, "encoding audio without subtitles and cover");
         }
         encoded => return encoded.map(Some),
     }

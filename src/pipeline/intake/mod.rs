@@ -174,7 +174,7 @@ impl Intake {
                 }
 
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
-                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
+                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was already accepted");
                 // What is wrong with another event than the job's own does not concern the job.
                 None
             }

@@ -143,7 +143,7 @@ fn join(
     let Some((_, head)) = pieces.iter().find(|(made, _)| !made.repair) else {
         return Err(SegmentMismatch {
             task,
-            reason: format!("Nothing was made of {}.", rendition.name()),
+            reason: format!("There is no output of {}.", rendition.name()),
         });
     };
 
@@ -246,7 +246,7 @@ fn whole_length(plan: &Planned, assembled: &AssembledRendition) -> Result<(), St
             let off = assembled.units as f64 - planned;
             if off.abs() > 2.5 {
                 return Err(format!(
-                    "{} has {} frames, planned are {planned:.0}.",
+                    "{} has {} frames instead of the planned {planned:.0}.",
                     rendition.name, assembled.units
                 ));
             }

@@ -85,7 +85,7 @@ fn grid(rendition: &AssembledRendition) -> Check {
 
     let segments = rendition.segments.len();
     let found = format!(
-        "{segments} segments follow each other without gap, each from a key frame on; {} {what}.",
+        "{segments} segments follow each other without gaps, and each starts with a key frame; {} {what}.",
         rendition.units
     );
     Check::new(format!("grid_{}", rendition.name()), found)
@@ -115,14 +115,14 @@ fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
     let name = format!("length_{}", rendition.name());
     let seconds = rendition.seconds();
     let Some(source) = track.and_then(|track| track.end) else {
-        let check = Check::new(name, "The source does not tell the length of its track.");
+        let check = Check::new(name, "The source does not give the length of its track.");
         return (check.figure("seconds", seconds), false);
     };
 
     // What a track has beyond the programme was cut, what it lacks was padded.
     let difference = seconds - (source.min(plan.programme) + padding).min(plan.programme);
     let found = format!(
-        "{seconds:.3} s from zero to its end, its source track {source:.3} s; {padding:.3} s were padded."
+        "{seconds:.3} s from zero to its end; its source track has {source:.3} s, and {padding:.3} s were padded."
     );
     let steps = match &rendition.rendition {
         Rendition::Video(video) => 2.5 / video.frame_rate.as_f64().max(1.0),
@@ -140,7 +140,7 @@ fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
 fn rates(plan: &Planned, rendition: &AssembledRendition) -> Check {
     let rates = playlists::bandwidth(plan, rendition);
     let found = format!(
-        "At most {} and {} bits a second on average, measured.",
+        "Measured: at most {} bits per second, and {} on average.",
         rates.peak, rates.average
     );
     Check::new(format!("bandwidth_{}", rendition.name()), found)
@@ -159,7 +159,7 @@ fn together(renditions: &[AssembledRendition]) -> Option<Check> {
     };
 
     let (video, audio) = (longest(true)?, longest(false)?);
-    let found = format!("Pictures last {video:.3} s, sound {audio:.3} s; both begin at zero.");
+    let found = format!("Video lasts {video:.3} s, audio {audio:.3} s; both begin at zero.");
     Some(
         Check::new("audio_video", found)
             .figure("video_seconds", video)
@@ -172,7 +172,7 @@ fn together(renditions: &[AssembledRendition]) -> Option<Check> {
 pub(super) fn check_objects(made: &[ObjectRef]) -> Check {
     let number = made.len();
     let found = format!(
-        "{number} objects are in the bucket with the sizes and versions they were read back and hashed with."
+        "{number} objects are in the bucket with the sizes and versions that were read back and hashed."
     );
     Check::new("objects", found)
         .figure("objects", count(number))
@@ -201,7 +201,7 @@ pub(super) fn check_tracks(plan: &Planned) -> Check {
     };
     let audios = plan.audios().count();
     let found = format!(
-        "The source has {} tracks, the output {} renditions of video, {audios} of sound and {} of subtitles.",
+        "The source has {} tracks; the output has {} video, {audios} audio and {} subtitle renditions.",
         plan.source.tracks.len(),
         plan.videos().count(),
         plan.subtitles.len()

@@ -120,7 +120,7 @@ fn find_difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) ->
     };
     if found.size != size {
         return Some(format!(
-            "has {} bytes in the bucket, {size} were written",
+            "has {} bytes in the bucket, but {size} were written",
             found.size
         ));
     }

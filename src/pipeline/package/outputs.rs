@@ -102,7 +102,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<TaskResult, Out
         return Err(OutputFault::task(
             task,
             format!(
-                "{} has another content than it was written with.",
+                "The content of {} is not what was written.",
                 object.key
             ),
         ));

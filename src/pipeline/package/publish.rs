@@ -82,7 +82,7 @@ impl Publication<'_> {
         if renditions.is_empty() {
             return Err(Failure::new(
                 Code::VerificationFailed,
-                "The tasks made nothing that fits the plan.",
+                "The tasks have no output that fits the plan.",
             )
             .into());
         }

@@ -138,7 +138,7 @@ async fn read_tiles(jobs: &Jobs, part: TileObject) -> Result<Option<Bytes>, Outp
             Ok(Some(bytes))
         }
         Ok(_) => {
-            tracing::warn!(%key, "these tiles are not as they were made, so there is no storyboard");
+            tracing::warn!(%key, "these tiles differ from the ones that were made, so there is no storyboard");
             Ok(None)
         }
         Err(error) => Err(classify_output_error(jobs, &error).await.into()),

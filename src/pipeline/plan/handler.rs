@@ -164,7 +164,7 @@ impl Planner {
         let state = &task_context.state;
         let asked = &state.accepted.fact.upload.settings;
         let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
-            let text = format!("The event asks for a profile that is not there: {unknown}.");
+            let text = format!("The event names an unknown profile: {unknown}.");
             Failure::new(Code::InvalidEvent, text)
         })?;
 

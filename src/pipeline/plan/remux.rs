@@ -58,7 +58,7 @@ impl Planner {
         if size > self.remux_max {
             let limit = self.remux_max;
             let text = format!(
-                "The clock of the file starts again on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit})."
+                "The timestamps of the file restart in the middle, and a file of {size} bytes is too large to be repaired (REMUX_MAX: {limit})."
             );
             return if is_needed {
                 Err(Failure::new(Code::ExceedsPolicy, text))
@@ -105,7 +105,7 @@ impl Planner {
         }
 
         if is_needed {
-            let text = "The clock of the file starts again on its way, and its tracks cannot be copied to be put right.";
+            let text = "The timestamps of the file restart in the middle, and its tracks cannot be copied to repair them.";
             return Err(Failure::new(Code::DecodeErrors, text));
         }
 
@@ -269,7 +269,7 @@ fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
     }
 
     let text = format!(
-        "The clock of the file starts again on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
+        "The timestamps of the file restart in the middle; after the repair it should last {wanted:.1} s, but it lasts {found:.1} s."
     );
     Err(Failure::new(Code::DecodeErrors, text))
 }

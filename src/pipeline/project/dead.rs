@@ -76,7 +76,7 @@ impl std::fmt::Display for DeadFact {
 /// Publishes dead letters, before the commit that skips their facts: nothing is dropped silently.
 pub(super) async fn publish_dead_letters(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
-        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
+        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be stored in the tables; it is now a dead letter");
         timeout(
             DEAD_LETTER_LIMIT,
             log.publish_dead_letter(fact.to_dead_letter(log.max_payload())),

@@ -18,7 +18,7 @@ pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.
-    #[error("the database is in the way of the projection: {}", describe_error(.0))]
+    #[error("the database prevents the projection: {}", describe_error(.0))]
     Database(DbErr),
     /// The schema is not one this program may write to.
     #[error("{0}")]
@@ -34,7 +34,7 @@ pub enum ProjectError {
     #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
     Newer(#[from] Unread),
     /// A dead letter was not taken.
-    #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
+    #[error("a fact that the tables cannot store cannot become a dead letter: {0}")]
     DeadLetter(String),
 }
 

@@ -41,7 +41,7 @@ pub enum FeedError {
     #[error("the job log holds {0} facts more but does not deliver them")]
     Stalled(u64),
     /// The stream is another one now, or lost its end.
-    #[error("the job log is not the one it was: it was created again or lost its end")]
+    #[error("the job log is not the same as before: it was created again or lost its end")]
     Changed,
 }
 

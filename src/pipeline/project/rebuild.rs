@@ -38,7 +38,7 @@ impl std::fmt::Display for Rebuilt {
         let Self { facts, dead, seq } = self;
         write!(
             f,
-            "rebuilt the tables from {facts} facts, up to sequence {seq}; {dead} of them cannot be in the tables"
+            "rebuilt the tables from {facts} facts, up to sequence {seq}; {dead} of them cannot be stored in the tables"
         )
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn reason(error: &DbErr) -> String {
                 SqlxError::Database(error) => {
                     format!("the database refuses it: {}", error.message())
                 }
-                other => format!("the database cannot be given it: {other}"),
+                other => format!("it cannot be sent to the database: {other}"),
             }
         }
         other => format!("the database refuses it: {other}"),

@@ -148,7 +148,7 @@ async fn read_open_jobs(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u6
     });
 
     if let Err(error) = read.await {
-        tracing::warn!(%error, "the sweep cannot read the log to its end; going on in a minute");
+        tracing::warn!(%error, "the sweep cannot read the log to its end; continuing in a minute");
     }
     reached
 }

@@ -282,7 +282,7 @@ impl Prober<'_> {
             },
         );
         if let Err(error) = self.within(self.limits.look, read).await {
-            tracing::debug!(%error, "the sound could not be looked at for changes");
+            tracing::debug!(%error, "the audio could not be checked for changes");
             return None;
         }
 

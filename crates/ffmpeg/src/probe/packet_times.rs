@@ -114,7 +114,7 @@ pub(super) fn settle_repaired(probe: &mut Probe) {
 pub(super) fn clock_repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
     match clock {
         Some(clock) if clock.is_beyond_repair() => {
-            let message = "The clock of the file starts again too often to be put right.";
+            let message = "The timestamps of the file restart too often to be repaired.";
             Err(Refusal::new(Code::DecodeErrors, message))
         }
         clock => Ok(clock.and_then(|clock| clock.repair())),

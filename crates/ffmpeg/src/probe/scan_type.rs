@@ -189,7 +189,7 @@ impl Prober<'_> {
         });
         // A look that fails tells nothing of the fields, and is no error of the probe.
         if let Err(error) = self.within(self.limits.look, read).await {
-            tracing::debug!(%error, "the pictures could not be looked at for fields");
+            tracing::debug!(%error, "the video could not be checked for interlacing");
         }
 
         tally

@@ -33,7 +33,7 @@ pub enum SampleError {
     #[error("No sample was taken: {0}.")]
     Broken(#[from] io::Error),
     /// ffmpeg did not come to a good end.
-    #[error("No sample was taken: ffmpeg did not get through the sampled windows ({0:?}).")]
+    #[error("No sample was taken: ffmpeg did not finish the sampled windows ({0:?}).")]
     Failed(End),
     /// Not every rung has a whole window.
     #[error("No sample was taken: the sampled windows have too few frames.")]

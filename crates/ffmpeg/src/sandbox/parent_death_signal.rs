@@ -33,7 +33,7 @@ pub(super) fn setpriv() -> Option<&'static Path> {
 fn is_usable(setpriv: &Path) -> bool {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the door to processes is in this folder"
+        reason = "only this folder starts processes"
     )]
     let mut asked = std::process::Command::new(setpriv);
     asked

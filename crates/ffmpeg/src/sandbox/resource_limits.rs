@@ -188,7 +188,7 @@ impl ResourceLimits {
         }
 
         if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE_ADJ) {
-            tracing::debug!(%error, "ffmpeg is not the first to go where memory runs out");
+            tracing::debug!(%error, "ffmpeg is not the first process to be killed when memory runs out");
         }
         Ok(())
     }

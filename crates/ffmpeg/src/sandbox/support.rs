@@ -36,7 +36,7 @@ pub enum SandboxRequirement {
 
 /// Files and network cannot be shut off here, and must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("SANDBOX=require, but ffmpeg cannot be shut in here: {0}")]
+#[error("SANDBOX=require, but ffmpeg cannot be sandboxed here: {0}")]
 pub struct SandboxMissing(String);
 
 static HOST_SUPPORT: LazyLock<Support> = LazyLock::new(|| {
@@ -92,7 +92,7 @@ impl Support {
             ),
             (
                 self.signals,
-                "ffmpeg can signal every process of this user: run Linux 6.12 or newer with Landlock enabled, or give the service a user of its own",
+                "ffmpeg can signal every process of this user: run Linux 6.12 or newer with Landlock enabled, or run the service as a separate user",
             ),
             (
                 self.calls,

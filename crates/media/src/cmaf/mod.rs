@@ -26,7 +26,7 @@ pub enum CmafError {
         reason: String,
     },
     /// Boxes lie in each other too deep to be read.
-    #[error("in a {kind} box others lie in each other more than {limit} deep")]
+    #[error("a {kind} box has boxes nested more than {limit} levels deep")]
     TooDeep {
         /// Four-character code of the box.
         kind: String,

@@ -61,7 +61,7 @@ pub fn segment(bytes: &[u8], key_frame: KeyFrame) -> Result<Vec<u8>, CmafError> 
                 // The offset to the media is written again, so it has to follow its fragment at
                 // once.
                 let media = parts.next_if(|next| next.kind == b"mdat");
-                let media = media.ok_or(CmafError::Missing("mdat box behind a moof box"))?;
+                let media = media.ok_or(CmafError::Missing("mdat box after a moof box"))?;
                 let media = &media.bytes[BOX_HEADER_BYTES..];
 
                 let mut moof = part.moof()?;

@@ -77,7 +77,7 @@ impl Limits {
         let found = probe.streams.iter().filter(media).count();
         refuse_if(found > self.tracks, || {
             format!(
-                "The file has {found} tracks of pictures and sound; at most {} are accepted.",
+                "The file has {found} video and audio tracks; at most {} are accepted.",
                 self.tracks
             )
         })

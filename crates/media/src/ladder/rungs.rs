@@ -73,7 +73,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
             chosen.remove(0);
         }
         let reason = format!(
-            "the source's own size: its short side of {source} px is no rung of the ladder"
+            "the source's own size: its short side of {source} px is not a rung of the ladder"
         );
         chosen.insert(0, (own, reason));
     } else if let Some((top, _)) = chosen.first()

@@ -157,11 +157,11 @@ impl Sound {
         }
 
         let surplus = surplus.iter().flat_map(Pair::streams);
-        let reason = format!("At most {MAX_TRACKS} tracks of sound are kept.");
+        let reason = format!("At most {MAX_TRACKS} audio tracks are kept.");
         self.left_out.extend(
             empty
                 .iter()
-                .map(|(stream, _)| left_out(stream, "It holds no sound.")),
+                .map(|(stream, _)| left_out(stream, "It contains no audio.")),
         );
         self.left_out
             .extend(surplus.map(|stream| left_out(stream, &reason)));
@@ -231,7 +231,7 @@ impl Track<'_> {
             format!("surround-{k}"),
             SURROUND_CHANNELS,
             profile.surround_bitrate.filter(|_| has_surround),
-            format!("its {} channels as 5.1, beside stereo", self.audio.channels),
+            format!("its {} channels as 5.1, in addition to stereo", self.audio.channels),
         );
 
         let wanted = [stereo, surround].into_iter();
@@ -293,12 +293,12 @@ impl Track<'_> {
             }
             (SourceChannels::Guessed(layout), count) => {
                 format!(
-                    "a track of the source with {count} channels without a layout, taken for {layout} and mixed down"
+                    "a track of the source with {count} channels without a layout, interpreted as {layout} and mixed down"
                 )
             }
             (SourceChannels::Dealt(_), count) => {
                 format!(
-                    "a track of the source with {count} channels of unknown places, dealt to left and right"
+                    "a track of the source with {count} channels of unknown position, distributed to left and right"
                 )
             }
         }

@@ -291,7 +291,7 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         return Ok(());
     };
 
-    let what = if why.is_video { "video" } else { "sound" };
+    let what = if why.is_video { "video" } else { "audio" };
     let codec = if stream.codec.is_empty() {
         "unknown"
     } else {
@@ -303,19 +303,19 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         UnreadableCause::NoDecoder => (
             Code::UnsupportedCodec,
             format!(
-                "The {what} of the file (track {index}) is of the codec {codec}, which this server cannot decode; please upload it in a common one."
+                "The {what} of the file (track {index}) uses the codec {codec}, which this server cannot decode; please upload the file with a common codec."
             ),
         ),
         UnreadableCause::NoParameters => (
             Code::DecodeErrors,
             format!(
-                "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
+                "The {what} of the file (track {index}, codec {codec}) lacks the information that a decoder needs in the first 60 s or 100 MB."
             ),
         ),
         UnreadableCause::UnknownForm => (
             Code::UnsupportedCodec,
             format!(
-                "The {what} of the file (track {index}) is in a form of the codec {codec} that this server cannot decode; please upload it in a common one."
+                "The {what} of the file (track {index}) uses a variant of the codec {codec} that this server cannot decode; please upload the file with a common codec."
             ),
         ),
     };
@@ -358,7 +358,7 @@ fn captions_left_out(source: &Video, video: Option<&VideoPlan>) -> Option<LeftOu
     lost.then(|| LeftOut {
         name: "closed captions".to_owned(),
         reason:
-            "they come with single pictures, and are kept only where each becomes one picture of every rung, by libx264"
+            "they belong to single pictures, and are kept only if libx264 makes each of these one picture of every rung"
                 .to_owned(),
     })
 }

@@ -70,17 +70,17 @@ const MIN_CAP_SHARE: f64 = 0.5;
 /// Why sampling does not pay or is not possible, one sentence.
 pub fn windows(plan: &Planned) -> Result<Vec<f64>, String> {
     let Some(video) = &plan.video else {
-        return Err("There are no pictures to sample.".to_owned());
+        return Err("There is no video to sample.".to_owned());
     };
 
     if !video.seekable {
-        return Err("No sample was taken: the source cannot be entered at a time.".to_owned());
+        return Err("No sample was taken: the source cannot be read from an arbitrary time.".to_owned());
     }
 
     let seconds = video.source_frames() as f64 / video.frame_rate.as_f64().max(1e-9);
     if seconds < MIN_SAMPLED_SECONDS {
         return Err(format!(
-            "No sample was taken: the video lasts {seconds:.0} s, and below {MIN_SAMPLED_SECONDS:.0} s a sample costs more than it may save."
+            "No sample was taken: the video lasts {seconds:.0} s, and below {MIN_SAMPLED_SECONDS:.0} s a sample costs more than it can save."
         ));
     }
 
@@ -219,7 +219,7 @@ fn empty_above(rungs: &[Measured], next: &VideoRendition) -> Option<String> {
 
     (telling && empty).then(|| {
         format!(
-            "Its pictures hold no more than those of {}: they were scaled up before, and these, scaled up, are the same to an SSIM of {:.4}.",
+            "Its pictures have no more detail than those of {}: the source was scaled up before, and the smaller pictures, scaled up, match with an SSIM of {:.4}.",
             next.name,
             mean(&top.likeness)
         )
@@ -242,7 +242,7 @@ fn why_unneeded(
 
     if peak(above, measured_above) <= LOWEST_USEFUL_BITRATE {
         return Some(format!(
-            "{} needs {:.0} kb/s at most here: every network that carries video carries it.",
+            "{} needs at most {:.0} kb/s here, which every network that carries video can carry.",
             above.name,
             peak(above, measured_above) / 1000.0
         ));
@@ -252,7 +252,7 @@ fn why_unneeded(
     // The lowest rung is for bad networks: little help is better than none.
     (share > MAX_RUNG_SHARE && !lowest).then(|| {
         format!(
-            "It needs {:.0} % of what {} does, which is too little saved for fewer pixels.",
+            "It needs {:.0} % of the rate of {}, which saves too little for fewer pixels.",
             share * 100.0,
             above.name
         )
