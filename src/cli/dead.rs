@@ -1,4 +1,4 @@
-//! `fluxhls dead`: what could not be done, why, and once more.
+//! `fluxhls dead`: lists, shows and retries dead letters.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
@@ -21,12 +21,12 @@ use super::timeout::answered;
 use crate::config::NatsArgs;
 use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
-/// What can be asked about dead letters.
+/// Commands on dead letters.
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadCommand {
-    /// The newest dead letters.
+    /// List the newest dead letters.
     List {
-        /// At most so many.
+        /// Largest number of dead letters to list.
         #[arg(long, default_value_t = 50)]
         limit: usize,
         #[command(flatten)]
@@ -34,16 +34,16 @@ pub(super) enum DeadCommand {
         #[command(flatten)]
         nats: NatsArgs,
     },
-    /// One dead letter with everything in it.
+    /// Show one dead letter with its whole content.
     Show(DeadLetterArgs),
-    /// Do once more what a dead letter is about; exit with 4 where that is not for this command.
+    /// Retry the work of a dead letter; exit with 4 if this command cannot do that.
     Retry(DeadLetterArgs),
 }
 
-/// Which dead letter is meant.
+/// Arguments that name a dead letter.
 #[derive(Debug, Args)]
 pub(super) struct DeadLetterArgs {
-    /// Its sequence, as `dead list` tells it.
+    /// Its sequence, as `dead list` prints it.
     seq: u64,
     #[command(flatten)]
     output: Output,
@@ -72,10 +72,10 @@ impl Line {
     }
 }
 
-/// Answers.
+/// Runs the command.
 ///
 /// # Errors
-/// What could not be reached, or that there is no such letter.
+/// When a service cannot be reached, or there is no such dead letter.
 pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
     match command {
         DeadCommand::List {
@@ -152,17 +152,17 @@ async fn print_list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<
     Ok(())
 }
 
-/// A letter with everything in it.
+/// A dead letter with its whole content.
 #[derive(Debug, Serialize)]
 struct DeadLetterDetail {
     #[serde(flatten)]
     line: Line,
     headers: BTreeMap<String, Vec<String>>,
-    /// Of a task: the command, what it said, what the probe said.
+    /// For a task: the command, its output, and the result of the probe.
     report: Option<TaskReport>,
-    /// The original bytes, where they are text.
+    /// The original bytes, if they are text.
     payload: Option<String>,
-    /// Where they are not, as hexadecimal digits.
+    /// Otherwise the original bytes as hexadecimal digits.
     payload_hex: Option<String>,
 }
 
@@ -246,7 +246,7 @@ fn print_detail(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What a retry came to.
+/// The result of a retry.
 enum RetryOutcome {
     /// The event was published again, at this sequence.
     Event(u64),
@@ -315,7 +315,7 @@ async fn retry_message(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retr
     }
 }
 
-/// Publishes an event again, as it was: from its own stream where the letter holds only a part of
+/// Publishes an event again, unchanged: from its own stream if the dead letter holds only a part of
 /// it.
 async fn publish_event(
     log: &Log,
@@ -359,8 +359,7 @@ async fn publish_event(
     Ok(RetryOutcome::Event(seq))
 }
 
-/// Takes a message that the server no longer gives to anyone off the queue, and puts its task there
-/// again.
+/// Removes a message that the server no longer delivers from the queue, and queues its task again.
 async fn requeue_task(log: &Log, advisory: &StoredMessage) -> anyhow::Result<RetryOutcome> {
     let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
     let seq = body["stream_seq"]

@@ -1,4 +1,4 @@
-//! `fluxhls schema`: the contract for machines.
+//! `fluxhls schema`: the machine-readable contract.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,12 +7,12 @@ use anyhow::Context as _;
 use clap::Args;
 use streams::schema::{EVENTS, asyncapi};
 
-/// What `schema` takes.
+/// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// A message; its JSON Schema is printed. Without one, the names of all.
+    /// The message whose JSON Schema is printed. Without it, the names of all messages are printed.
     event: Option<String>,
-    /// Print the AsyncAPI document over all messages instead.
+    /// Print the AsyncAPI document of all messages instead.
     #[arg(long, conflicts_with = "event")]
     asyncapi: bool,
     /// Write everything into this folder: asyncapi.yaml, and events/<name>.schema.json for each
@@ -49,10 +49,10 @@ pub(super) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every file of the contract: its path, and what it holds.
+/// Every file of the contract: its path and its content.
 ///
 /// # Errors
-/// Never for the schemas there are.
+/// Never for the existing schemas.
 pub fn files() -> anyhow::Result<Vec<(String, String)>> {
     let mut files = vec![("asyncapi.yaml".to_owned(), yaml()?)];
     for event in EVENTS {

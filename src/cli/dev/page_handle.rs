@@ -1,4 +1,4 @@
-//! From the page to the service: files become objects and upload events, wishes to cancel become
+//! From the page to the service: turns files into objects and upload events, and forwards
 //! cancellations.
 
 use dev::page::{Accepted, CancelOutcome, CancelRequest, Refusal, UploadRequest};
@@ -12,7 +12,7 @@ use crate::cli::submit::{event_of, publish, upload_key};
 use crate::job::Jobs;
 use crate::job::cancel::{CancelAnswer, cancel_job};
 
-/// Takes files from the page until it closes; several at a time.
+/// Accepts files from the page until it closes, several at a time.
 pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiver<UploadRequest>) {
     while let Some(request) = files.recv().await {
         let (log, bucket) = (log.clone(), bucket.clone());
@@ -62,7 +62,7 @@ async fn upload_file(
     })
 }
 
-/// Takes wishes to cancel from the page until it closes.
+/// Accepts cancellations from the page until it closes.
 pub(super) async fn take_cancels(jobs: Jobs, mut wishes: mpsc::Receiver<CancelRequest>) {
     while let Some(request) = wishes.recv().await {
         let outcome = match request.job_id.parse::<JobId>() {

@@ -1,4 +1,4 @@
-//! The buckets, as workers use them, and as players reach the output.
+//! Checks the buckets the way workers use them, and the output the way players reach it.
 
 use chrono::TimeDelta;
 use storage::{Bucket, DenialCause, Storage, StorageError, Versioning};
@@ -7,7 +7,7 @@ use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use super::public;
 use crate::config::StorageArgs;
 
-/// Differences of clocks that are worth a word, and that break certificates and soon signatures.
+/// Clock differences that are worth a warning, and that break certificates and soon signatures.
 const NOTABLE_SKEW: TimeDelta = TimeDelta::seconds(5);
 const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(60);
 
@@ -60,8 +60,8 @@ async fn check_requests(
     findings
 }
 
-/// Whether what is removed stays readable. Nothing where the store has no word for it, or does not
-/// let us ask.
+/// Whether removed objects stay readable. Nothing if the store does not support the request or
+/// denies it.
 async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
     let name = bucket.name();
     Some(match bucket.versioning().await.ok()? {
@@ -84,8 +84,8 @@ async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
     })
 }
 
-/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and
-/// whether an object that is not there looks like that.
+/// Whether uploads can be read from a bucket, as far as that can be checked before there is one,
+/// and whether a missing object is reported as missing.
 async fn check_sources(bucket: &Bucket) -> Finding {
     let name = bucket.name();
     let listed = match bucket.first_page("").await {
@@ -124,7 +124,7 @@ async fn check_sources(bucket: &Bucket) -> Finding {
     }
 }
 
-/// How far our clock is from the storage's.
+/// The difference between the clocks of this machine and of the storage.
 fn check_clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
     let text = format!("{} s difference from the clock of the storage", apart.num_seconds());

@@ -20,12 +20,12 @@ use crate::config::NatsArgs;
 /// The first version whose single server loses no acknowledged message when its machine does, given
 /// `sync_interval: always`.
 const MIN_SINGLE_SERVER: (u64, u64) = (2, 15);
-/// The share of a limit from which on it is worth a word.
+/// The share of a limit from which on it is worth a warning.
 const NEARLY_FULL_SHARE: f64 = 0.8;
 /// How long a stream at the other end of a leaf node may take to answer.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Looks at the server, and makes the streams first where `fix` says so.
+/// Checks the server, and creates the streams first if `fix` is set.
 pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
     let nats = match Nats::connect(&args.settings("fluxhls doctor")).await {
         Ok(nats) => nats,
@@ -96,9 +96,9 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
     }
 }
 
-/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too,
-/// and has none. Asked by a request that nothing follows from, since there is no such consumer;
-/// only a cluster looks for it.
+/// Whether JetStream reports that it is clustered: the server of a leaf node also names a cluster,
+/// but has none. The request has no effect, because there is no such consumer; only a cluster looks
+/// for it.
 async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     let request = format!("CONSUMER.LEADER.STEPDOWN.{}.doctor", topology::TASKS);
     let asked = tokio::select! {
@@ -111,10 +111,10 @@ async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     }
 }
 
-/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a
-/// leaf node, whose account is the same. Each would then be transcoded twice, or answer a publisher
-/// that the other has refused. Every stream that hears of a message for another one refuses it by
-/// an answer of its own, so they can be counted, and nothing is stored.
+/// Whether a second stream also stores upload events, in a JetStream domain at the other end of a
+/// leaf node with the same account. Each event would then be transcoded twice, or one stream would
+/// acknowledge what the other refused. Every stream that receives a message expected by another
+/// stream refuses it with its own answer, so the answers can be counted, and nothing is stored.
 async fn check_capture(nats: &Nats) -> Option<Finding> {
     let inbox = nats.client.new_inbox();
     let mut answers = nats.client.subscribe(inbox.clone()).await.ok()?;
@@ -167,7 +167,7 @@ fn check_streams(report: &Report) -> Result<String, String> {
     Err(format!("{}; run `fluxhls provision`", drifts.join("; ")))
 }
 
-/// How much of what JetStream may store is used.
+/// How much of its storage JetStream uses.
 fn check_storage(report: &Report) -> Finding {
     let fullest = report
         .fills

@@ -11,8 +11,8 @@ use url::Url;
 use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use crate::config::StorageArgs;
 
-/// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get
-/// there.
+/// How long the old master may be served after it was replaced: `max-age=10`, and some time for the
+/// transfer.
 const MAX_MASTER_AGE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,11 +24,11 @@ const EXAMPLE_ORIGIN: &str = "https://player.example";
 enum Page<'a> {
     /// One of this origin, which must be able to play.
     Named(&'a str),
-    /// Any, where the operator named none.
+    /// Any page, if the operator named no origin.
     Example,
 }
 
-/// Puts a playlist where masters are, reads it as players do, replaces it, and removes it.
+/// Writes a playlist where masters are, reads it as players do, replaces it, and removes it.
 pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String]) -> Vec<Finding> {
     let key = format!("{}doctor-{}.m3u8", args.output_root, cuid2::create_id());
     let root = args.public_base_url();
@@ -45,8 +45,8 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
     check_within(CHECK_TIMEOUT, bucket, key, &url, origins).await
 }
 
-/// Checks playback of what it puts under `key`, and removes it also where that takes longer than
-/// `limit`.
+/// Checks playback of the object it writes under `key`, and removes the object even if the check
+/// takes longer than `limit`.
 async fn check_within(
     limit: Duration,
     bucket: &Bucket,
@@ -129,8 +129,8 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
     Finding::fix("public", text)
 }
 
-/// Whether a page may play. A copy that a cache made for someone without `Origin` must not come
-/// back to a page (`Vary`, RFC 9110, section 12.5.5).
+/// Whether a page can play. A page must not get a cached copy that was made for a request without
+/// `Origin` (`Vary`, RFC 9110, section 12.5.5).
 async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
     let origin = match page {
         Page::Named(origin) => origin,
@@ -167,7 +167,7 @@ async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
     }
 }
 
-/// Whether a replaced master is seen in time.
+/// Whether a replaced master becomes visible in time.
 async fn check_freshness(bucket: &Bucket, key: &str, url: &Url) -> Finding {
     let second = Bytes::from_static(b"#EXTM3U\n# second\n");
     if let Err(error) = bucket.put(key, second.clone(), ObjectKind::Master).await {
