@@ -179,7 +179,7 @@ impl Adopter<'_> {
         })
     }
 
-    /// Why its event would be a dead letter, or its job fail at once; the rule is intake's.
+    /// Why its event would be a dead letter, or its job fail at once; the rule is that of intake.
     fn reason_to_skip(&self, orphan: &Orphan) -> Option<String> {
         let body = orphan.event().to_string();
         match upload::read(None, body.as_bytes(), &self.args.storage.output_root) {

@@ -77,8 +77,8 @@ async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Resul
         let tombstone: Option<Tombstone> = tombstone
             .map(|found| wire::read(&found.subject, &found.payload))
             .transpose()?;
-        // The tombstone may be that of an earlier request, which does not cover ours, or of a later
-        // one, which does.
+        // The tombstone may be that of an earlier request, which does not cover this one, or of a
+        // later one, which does.
         if let Some(Tombstone {
             event,
             done: Some(jobs),

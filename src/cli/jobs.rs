@@ -298,7 +298,7 @@ async fn watch_jobs(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Re
     };
     let feed = follow(&log, job, shown).await?;
 
-    // `until_ended` would wait for ever for a job that does not exist.
+    // `until_ended` would wait forever for a job that does not exist.
     let known = answered(log.subjects(topology::JOBS, &subject::facts_of(job))).await?;
     anyhow::ensure!(!known.is_empty(), "the log has no job {job}");
 

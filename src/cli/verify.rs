@@ -77,8 +77,8 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         .repair(found, damages)
         .await?;
 
-    // The bucket is read once more: the answer is about what is there now, not about what the
-    // repair meant to do.
+    // The bucket is read again: the result is about what is there now, not about what the repair
+    // intended.
     let left = scan(&bucket, &mended.found).await?;
     print_repair(&args, &mended, &left);
 
@@ -125,7 +125,7 @@ async fn create_repairer(
     let tool = args.worker.tool.locate()?;
     let ffmpeg_version = tool.version().await?;
     let work_dir = Arc::new(WorkDir::open(&args.worker.work_dir())?);
-    // Nothing else goes on in this process, so nothing has to be shared out.
+    // Nothing else runs in this process, so its resources are not shared.
     let budget = ResourceBudget::new(Capacity::default(), work_dir.path(), 0);
 
     let context = WorkerContext {

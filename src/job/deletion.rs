@@ -76,8 +76,8 @@ pub async fn delete_file(
         done: Some(deleted),
         ..tombstone
     };
-    // Losing means that a later delete event advanced the tombstone; its own handler goes on
-    // from there.
+    // If this loses, a later delete event advanced the tombstone, and its handler continues from
+    // there.
     jobs.log.replace(topology::JOBS, tomb(&done), seq).await?;
     crash::point("delete.done");
     Ok(())
@@ -180,8 +180,7 @@ pub async fn delete_job(
         crash::point("delete.retired");
     }
 
-    // By now the owner says that it is deleted: whoever writes master late reads that, and
-    // removes it.
+    // By now the owner says that it is deleted: a late writer of master reads that and removes it.
     let keys = jobs.keys(prefix, &state.job_id);
     delete_folder(jobs, keys.folder()).await?;
     delete_folder(jobs, &storage::scratch(state.job_id.as_str())).await?;
@@ -218,8 +217,8 @@ async fn end_job(jobs: &Jobs, state: &JobState) -> Result<Option<JobState>, Sett
     };
 
     match settle_job(jobs, &state).await {
-        // Someone removed what it decided to commit. It cannot become public any more, and must
-        // end all the same.
+        // Someone removed what it decided to commit. It can no longer become public, but it must
+        // still end.
         Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
             let message = format!("{what} was removed before the output became public.");
             let error = JobError::new(Code::VerificationFailed, message, None);
@@ -231,9 +230,9 @@ async fn end_job(jobs: &Jobs, state: &JobState) -> Result<Option<JobState>, Sett
     Ok(jobs.state(&state.job_id).await?)
 }
 
-/// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's
-/// new life, and has master follow the owner. `ours` is the job that goes, with its delete
-/// event.
+/// Marks the owner of a prefix as deleted, unless it belongs to another file or to a job of a later
+/// upload of the file, and makes master follow the owner. `ours` is the job to delete, with its
+/// delete event.
 async fn retire_owner(
     jobs: &Jobs,
     prefix: &OutputPrefix,
@@ -349,8 +348,7 @@ async fn publish_pruned(
     jobs.announce(&pruned, traceparent).await.map(drop)
 }
 
-/// Whether an owner says already that it is deleted, by the delete event that `ours` goes by or a
-/// later one.
+/// Whether an owner is already marked as deleted, by the delete event of `ours` or a later one.
 fn is_deleted_by(owner: &Current, ours: &Current) -> bool {
     match (&owner.deleted, &ours.deleted) {
         (Some(standing), Some(deletion)) => !deletion.is_after(standing),

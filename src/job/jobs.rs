@@ -28,8 +28,7 @@ pub struct JobSettings {
     pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
     pub output_root: String,
-    /// How long an event's object is waited for: one that is not there, or that the storage denies
-    /// us.
+    /// How long to wait for the object of an event that does not exist, or that the storage denies.
     pub source_wait: Duration,
     /// First pause before a transient failure is tried again; it doubles with each attempt up to
     /// ten minutes.
@@ -178,8 +177,8 @@ impl Jobs {
             .await
     }
 
-    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the
-    /// same id is reported as ours.
+    /// As [`Jobs::announce`], under a message id of the writer: a repetition with the same id is
+    /// reported as the same write.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.

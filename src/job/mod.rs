@@ -5,11 +5,11 @@
 //!   log has it now; [`WorkerContext`] is what workers with an ffmpeg have besides.
 //! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of
 //!   a class.
-//! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
+//! - [`Lease`](lease) keeps a task while this worker works on it and notices when it is lost.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
 //! - [`broken`] ends what cannot go by these rules; [`deletion`] removes a file with all its jobs;
 //!   [`retry`] sends a job's event again.
-//! - [`denial`] waits for a source that the storage denies us.
+//! - [`denial`] waits for a source that the storage denies.
 //! - [`circuit_breaker`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 

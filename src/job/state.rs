@@ -86,14 +86,14 @@ impl WorkState {
         Ok(state)
     }
 
-    /// Starts of a task that count: attempts minus those handed back.
+    /// Starts of a task that count: attempts minus released ones.
     #[must_use]
     pub fn attempts(&self, task: TaskName) -> u64 {
         let started = self.attempts.get(&task).copied().unwrap_or(0);
         started.saturating_sub(self.released(task))
     }
 
-    /// Starts of a task that were handed back.
+    /// Starts of a task that were released.
     #[must_use]
     pub fn released(&self, task: TaskName) -> u64 {
         self.released.get(&task).copied().unwrap_or(0)

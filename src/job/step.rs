@@ -59,9 +59,9 @@ pub async fn run<S: Stage>(
     }
 }
 
-/// Takes one delivery of a task that has no result and counts no attempts: `update` is all there is
-/// to do, and it is done again whenever it is asked for. An error of it is what keeps the job
-/// itself from going on.
+/// Takes one delivery of a task that has no result and counts no attempts: `update` is the whole
+/// work, and it is repeated whenever it is requested. Its error is what prevents the job from
+/// continuing.
 pub async fn run_update<F>(
     jobs: Jobs,
     delivery: Arc<Delivery>,
@@ -113,8 +113,8 @@ impl Run {
 
         if !has_result(&state, task) {
             let readiness = self.readiness(&state, &stage).await;
-            // Whoever slept while it looked speaks of what was: the task is with the one who
-            // started it meanwhile.
+            // A worker that was frozen while it read the log has an old state: the task belongs to
+            // the worker that started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_))
                 && self.jobs.newest_attempt(&state.job_id, task).await != newest
             {
@@ -134,7 +134,7 @@ impl Run {
             }
         }
 
-        // Also where a result existed: whoever published it may have died before this.
+        // Also if a result existed: the worker that published it may have died before this.
         enqueue_next_tasks(&self.jobs, &self.key.job_id).await?;
         crash::point("step.advanced");
         Ok(Disposition::Ack)
@@ -156,7 +156,7 @@ impl Run {
         stage.readiness(state, task).await
     }
 
-    /// The third step. It breaks off where the task is not to go on to the fourth.
+    /// The third step. It breaks off if the task does not continue to the fourth.
     async fn work<S: Stage>(
         &self,
         state: &JobState,
@@ -214,7 +214,7 @@ impl Run {
             result = AssertUnwindSafe(stage.work(task_context)).catch_unwind() => match result {
                 Ok(Ok(outcome)) => AttemptEnd::Completed(outcome),
                 Ok(Err(failure)) => AttemptEnd::Failed(failure),
-                // The attempt counts, and the worker goes on with other jobs.
+                // The attempt counts, and the worker continues with other jobs.
                 Err(panic) => AttemptEnd::Failed(Failure::of_panic(&*panic)),
             },
             end = hold_lease(&self.jobs, &self.delivery, &self.key, attempt, &work_counter) => AttemptEnd::Interrupted(end),
@@ -268,9 +268,9 @@ impl Run {
         }
     }
 
-    /// Publishes an attempt, unless another worker did since we read that the newest one is
-    /// `newest`. We were asleep then, what we know of the job is old, and the task is not ours any
-    /// more.
+    /// Publishes an attempt, unless another worker did so after this one read that the newest one
+    /// is `newest`. This worker was frozen then, its state of the job is old, and it no longer
+    /// holds the task.
     async fn start(&self, state: &JobState, newest: Option<u64>) -> Result<Option<u64>, Refused> {
         // The time is that of the message, so a later start would count earlier attempts as
         // waiting.
@@ -353,7 +353,7 @@ impl Run {
             }
             TaskOutcome::Commit => {
                 let verdict = publish_verdict(&self.jobs, state, Decision::Commit, None).await?;
-                // The first verdict counts, so this may be another one than ours.
+                // The first verdict counts, so this may be the verdict of another worker.
                 let decided = JobState {
                     verdict,
                     ..state.clone()

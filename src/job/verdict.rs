@@ -1,5 +1,4 @@
-//! How a job ends. Whoever publishes the verdict first decides; everybody else carries that
-//! decision out.
+//! How a job ends. The first verdict counts; everyone else carries that decision out.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::job::failure::Failure;
 /// How long the end of a job waits for the copy of its source to be removed.
 const REMOVAL: Duration = Duration::from_secs(3);
 
-/// What keeps a job from going on. `step` and `intake` say what follows from each reason.
+/// What prevents a job from continuing. `step` and `intake` define what follows from each reason.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// NATS will never take a message of it.
@@ -61,7 +60,7 @@ pub async fn publish_verdict(
         .await?;
     crash::point("verdict.published");
 
-    // Ours or an earlier one: the verdict in the log is carried out.
+    // This verdict or an earlier one: the one in the log is carried out.
     let standing = jobs
         .log
         .last(

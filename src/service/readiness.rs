@@ -69,7 +69,7 @@ impl ReadinessProbe {
         }
     }
 
-    /// What is known now, beside what was found of the streams.
+    /// The current state, combined with the last check of the streams.
     fn health(&self, streams: Health) -> Health {
         let Health {
             mut problems,
@@ -84,7 +84,7 @@ impl ReadinessProbe {
 
         let access = self.jobs.breaker.access();
         // Only a refusal makes the service unready, since an operator must act. A storage that is
-        // away comes back by itself.
+        // down recovers without the operator of fluxhls.
         match access {
             StorageAccess::Refused { .. } => problems.extend(access.problem()),
             StorageAccess::Unreachable { .. } => notices.extend(access.problem()),
@@ -145,7 +145,7 @@ impl ReadinessProbe {
     }
 }
 
-/// Sorts what was found by whether the work can go on.
+/// Sorts the findings by whether the work can continue.
 fn add_report(health: &mut Health, report: Report) {
     for drift in report.drifts {
         let text = format!("{drift}; run `fluxhls provision`");

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a process may take, once its grace period is over, to hand back what it has not
-/// finished.
+/// How long a process may take after its grace period to release unfinished tasks.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The end of the program in three moments. Each is also waited for in one place that bounds
@@ -29,7 +28,7 @@ impl Shutdown {
     /// # Errors
     /// When the signals cannot be caught.
     pub fn on_signals(&self, grace: Duration) -> std::io::Result<()> {
-        // From here on neither signal ends the process by itself.
+        // From here on neither signal ends the process directly.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
 

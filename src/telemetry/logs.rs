@@ -66,7 +66,7 @@ pub fn init(
         .with(filter)
         .try_init();
     if let Err(error) = started {
-        // A second call is a mistake of the program, not of its user; the first subscriber goes on.
+        // A second call is a mistake of the program, not of its user; the first subscriber stays.
         tracing::debug!(%error, "logging was started before");
     }
 

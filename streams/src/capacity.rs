@@ -72,7 +72,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Str
 
     let fills = limits.into_iter().filter_map(|(used, limit, need, unit)| {
         let limit = limit?;
-        // A stream that discards its oldest messages makes room by itself.
+        // A stream that discards its oldest messages makes room on its own.
         let refuses = config.discard == DiscardPolicy::New;
         Some(StreamFill {
             stream: Some(config.name.clone()),

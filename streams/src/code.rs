@@ -34,8 +34,8 @@ macro_rules! codes {
                 self.into()
             }
 
-            /// The class of failures with this code; of one that an operator must act on and that
-            /// ends its job all the same, `permanent` is reported.
+            /// The class of failures with this code; for one that needs an operator but still ends
+            /// its job, `permanent` is reported.
             #[must_use]
             pub const fn class(self) -> Class {
                 match self { $(Self::$variant => Class::$class,)* }

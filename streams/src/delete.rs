@@ -31,8 +31,8 @@ pub struct Tombstone {
     pub v: u32,
     /// The file.
     pub file_id: FileId,
-    /// Where the delete event stands in `HLS_UPLOADS`. What was uploaded before it is gone; what
-    /// was uploaded after it is a new life of the file.
+    /// The position of the delete event in `HLS_UPLOADS`. What was uploaded before it is deleted;
+    /// what was uploaded after it is a new life of the file.
     #[serde(flatten)]
     pub event: EventOrder,
     /// How many jobs were removed, once all of it was carried out.

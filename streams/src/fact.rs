@@ -35,8 +35,8 @@ pub struct Accepted {
     pub retry_of: Option<JobId>,
     /// The identity of the event, e.g. `job:<job_id>`.
     pub identity: String,
-    /// Where the event stands in `HLS_UPLOADS`: a request to delete the file that came later ends
-    /// this job.
+    /// The position of the event in `HLS_UPLOADS`: a later request to delete the file ends this
+    /// job.
     #[serde(flatten)]
     pub event: EventOrder,
     /// Whether the file was deleted before the event was accepted: the job only ends, and no row is
@@ -110,7 +110,7 @@ pub struct JobError {
 }
 
 impl JobError {
-    /// The error of `code` with a sentence of its own.
+    /// The error of `code` with its own sentence.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>, task: Option<TaskName>) -> Self {
         Self {

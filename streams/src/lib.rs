@@ -3,8 +3,8 @@
 //!
 //! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`]
 //! (every subject, built and parsed in one place), [`upload`] (the event that starts a job),
-//! [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (what workers tell
-//! each other), [`task`] (the queue), [`wire`] (what another release wrote), [`order`] (which event
+//! [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (messages between
+//! workers), [`task`] (the queue), [`wire`] (what another release wrote), [`order`] (which event
 //! came first), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`]
 //! (streams and consumers as values), [`merge`] (what of them a server lacks) and [`provision`]
 //! (create, update, or report drift).

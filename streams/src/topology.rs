@@ -15,7 +15,7 @@ use crate::task::{Class, Lane};
 pub const UPLOADS: &str = "HLS_UPLOADS";
 /// The job log: the truth.
 pub const JOBS: &str = "HLS_JOBS";
-/// What workers tell each other.
+/// Messages between workers.
 pub const WORK: &str = "HLS_WORK";
 /// The queue.
 pub const TASKS: &str = "HLS_TASKS";
@@ -28,12 +28,12 @@ pub const DEAD: &str = "HLS_DEAD";
 pub const INTAKE: &str = "intake";
 /// Most tasks on the queue; a full queue refuses and the sweep plans again.
 pub const MAX_TASKS: i64 = 1_000_000;
-/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its
+/// Bytes that a server must accept in one message: the largest fact (`accepted`, 300 KiB) with its
 /// headers, and room to spare.
 pub const MIN_PAYLOAD: usize = 512 * 1024;
 /// How long a worker may be silent before its task goes to another.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
-/// How often a worker says that it goes on: a third of [`ACK_WAIT`].
+/// How often a worker sends a heartbeat: a third of [`ACK_WAIT`].
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -161,8 +161,8 @@ fn contract(replicas: usize) -> Vec<Config> {
     ]
 }
 
-/// Dead letters also catch the server's own advisories on the queue, a net under our own dead
-/// lettering.
+/// Dead letters also include the advisories of the server about the queue, as a fallback for
+/// messages that fluxhls itself did not handle.
 fn dead_letters(base: Config) -> Config {
     let mut subjects = base.subjects.clone();
     for advisory in ["MAX_DELIVERIES", "MSG_TERMINATED"] {

@@ -26,7 +26,7 @@ pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiv
             } = request;
             let taken = upload_file(&log, &bucket, &name, content_type.as_deref(), body).await;
 
-            // No one waits any more when the page was closed; the job goes on.
+            // No one waits for the result if the page was closed; the job continues.
             drop(reply.send(taken.map_err(|error| Refusal {
                 code: "storage_unavailable".to_owned(),
                 message: format!("{error:#}"),
@@ -69,7 +69,7 @@ pub(super) async fn take_cancels(jobs: Jobs, mut wishes: mpsc::Receiver<CancelRe
             Ok(job) => match cancel_job(&jobs, &job, "dev page", None).await {
                 Ok(CancelAnswer::TooLate) => CancelOutcome::TooLate,
                 Ok(CancelAnswer::Unknown) => CancelOutcome::Unknown,
-                // A request that is stored is carried out by whoever sees it next.
+                // A stored request is carried out by the next process that sees it.
                 Ok(CancelAnswer::Canceled) | Err(_) => CancelOutcome::Requested,
             },
             Err(_) => CancelOutcome::Unknown,

@@ -110,7 +110,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<PlanOutcome> {
         return Ok(refusal.into());
     }
 
-    // The sample is taken in a folder of its own, where a relative path would lead nowhere.
+    // The sample is taken in a separate folder, where a relative path would not resolve.
     let input = Input::file(&std::path::absolute(&args.file)?).decoding(limits.pixels);
     let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::of(limits)).await {
         Ok(probe) => probe,

@@ -18,7 +18,7 @@ impl Api {
         let canceled = cancel_job(&self.jobs, &job_id, &by, reason).await;
         let canceled = canceled.map_err(|error| match error {
             SettleError::Unread(unread) => Refusal::unavailable(&unread),
-            // The request is stored by then, and whoever sees it next carries it out.
+            // The request is stored by then, and the next process that sees it carries it out.
             _ => Refusal::unavailable(&"the job was asked to stop, but has not ended yet"),
         });
 

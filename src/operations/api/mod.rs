@@ -1,7 +1,7 @@
 //! Questions of API services, answered over NATS: status, cancel, retry and statistics, by the
 //! micro-service `fluxhls`.
 //!
-//! Whichever process with the role `project` hears a question answers it. [`streams::api`] has the
+//! Any process with the role `project` that receives a request answers it. [`streams::api`] has the
 //! bodies.
 
 mod cancel;
@@ -27,8 +27,7 @@ use self::refusal::Refusal;
 use crate::job::Jobs;
 use crate::pipeline::project::Database;
 
-/// How long an answer may take. Whoever asks by the NATS command line waits five seconds by
-/// default.
+/// How long an answer may take. The NATS command line waits five seconds by default.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// Questions, of all kinds together, that are answered at a time.
 const MAX_CONCURRENT: usize = 16;

@@ -94,8 +94,8 @@ impl MetricsCollector {
         if !schema.may_run() {
             return Err(Unusable::Schema(schema));
         }
-        // Elsewhere the check would wait for whoever writes, and the projector's own writes show
-        // it.
+        // In other databases the check would wait for a writer, and the writes of the projector
+        // show the same.
         if self.database.has_many_writers() {
             self.database.check_write().await?;
         }

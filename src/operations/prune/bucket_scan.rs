@@ -41,7 +41,7 @@ pub(super) struct BucketScan<'a> {
     pruner: &'a Pruner,
     log_index: &'a LogIndex,
     now: DateTime<Utc>,
-    /// Of the prefix looked at last: its jobs lie beside each other in the listing.
+    /// Of the prefix read last: its jobs are adjacent in the listing.
     shown: Option<Arc<PublishedPrefix>>,
     pub(super) removed: Removed,
 }

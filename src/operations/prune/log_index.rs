@@ -27,7 +27,7 @@ pub(super) struct Job {
 /// What becomes of the objects of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputStatus {
-    /// It has not ended: nothing is touched.
+    /// It has not ended: nothing is removed.
     Open,
     /// Nothing of it is public, since that moment.
     NotPublic(DateTime<Utc>),

@@ -8,8 +8,8 @@ use storage::{JobKeys, ObjectMeta, revision_of};
 use super::log_index::OutputStatus;
 use crate::job::receipt::Receipt;
 
-/// How long what may belong to a repair stays: a repair tells no one that it is at work, and names
-/// nothing before its end.
+/// How long objects that may belong to a repair are kept: a repair does not announce itself, and
+/// publishes no names before its end.
 pub(super) const REPAIR_GRACE: TimeDelta = TimeDelta::hours(24);
 
 /// What a decision rests on.
@@ -98,8 +98,8 @@ impl OrphanCriteria<'_> {
     }
 }
 
-/// What no receipt names and is needed all the same: older receipts, by which an output whose
-/// newest one is lost is repaired, and live playlists, which players that began with them still
+/// Objects that no receipt names but that are needed: older receipts, which are used to repair an
+/// output whose newest one is lost, and live playlists, which players that started with them still
 /// read.
 fn is_kept(keys: &JobKeys, key: &str) -> bool {
     revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")

@@ -1,5 +1,5 @@
-//! The copy of a source that has no index of its own: it was removed when the job ended, and is
-//! made again for a repair.
+//! The copy of a source that has no index: it was removed when the job ended, and is made again for
+//! a repair.
 
 use std::time::Duration;
 

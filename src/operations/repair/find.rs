@@ -194,7 +194,7 @@ impl Search<'_> {
             }
         }
 
-        // Several jobs may have receipts here. The bytes of master tell which of them is public.
+        // Several jobs may have receipts here. The bytes of master show which of them is public.
         receipts.sort_by_key(|receipt| (receipt.accepted_seq, receipt.revision));
         let public = master.map(|bytes| Digest::of(&bytes).sha256);
         let at = receipts

@@ -1,5 +1,5 @@
-//! One repair: the tasks of what is damaged done again, their output checked beside what is kept,
-//! and a new receipt.
+//! One repair: repeats the tasks of damaged objects, checks their output together with what is
+//! kept, and writes a new receipt.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! One run of ffmpeg over the source of a task: the process with its limits, and what goes on
-//! beside it until its last segment is in the bucket.
+//! One run of ffmpeg over the source of a task: the process with its limits, and what runs
+//! concurrently until its last segment is in the bucket.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -123,7 +123,7 @@ impl FfmpegRun<'_> {
         })
     }
 
-    /// Runs ffmpeg to its end, with everything that goes on beside it.
+    /// Runs ffmpeg to its end, with everything that runs concurrently.
     async fn encode_and_upload(&self, task_dir: &Path) -> Result<Uploads, RunError> {
         let (task, work_counter) = (self.task, &self.task.task_context.work_counter);
         let uploader = task.segment_uploader(task_dir);
@@ -161,8 +161,8 @@ impl FfmpegRun<'_> {
         })
     }
 
-    /// Runs the process to its end, and returns the end of what it said. The sender of ticks is
-    /// dropped with it, which tells the others that it ended.
+    /// Runs the process to its end, and returns the end of its output. The sender of ticks is
+    /// dropped with it, which signals the others that it ended.
     async fn run_process(
         &self,
         task_dir: &Path,
@@ -261,8 +261,9 @@ impl EncodedOutput {
     }
 }
 
-/// Runs `report` beside the work, and counts the seconds in which ffmpeg runs as work. ffmpeg's own
-/// watchdog ends a run without frames, bytes or processor time, so that a run that goes on is work.
+/// Runs `report` concurrently with the work, and counts the seconds in which ffmpeg runs as work.
+/// The watchdog of ffmpeg ends a run without frames, bytes or processor time, so a run that
+/// continues is work.
 async fn run_background(
     report: impl Future<Output = ()>,
     work_counter: &WorkCounter,

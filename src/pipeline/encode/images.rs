@@ -1,6 +1,5 @@
-//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails
-//! here leaves the chunk without them; `finish` then makes do with those of other chunks, or tells
-//! it in a warning.
+//! The images of a chunk: its picture for the poster and its tiles of the storyboard. If something
+//! fails here, the chunk has none; `finish` then uses those of other chunks, or adds a warning.
 
 use std::fs::File;
 use std::io::{self, Read as _};

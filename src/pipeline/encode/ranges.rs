@@ -32,8 +32,8 @@ pub(super) struct RangePublisher<'a> {
 }
 
 impl<'a> RangePublisher<'a> {
-    /// A publisher for what is encoded into `dirs` after so many other `passes` over the same
-    /// segments; nothing where there are no renditions.
+    /// A publisher for what is encoded into `dirs` after this many earlier `passes` over the same
+    /// segments; none if there are no renditions.
     pub(super) fn new(
         task: &'a EncodeTask<'a>,
         dirs: &[RenditionDir],

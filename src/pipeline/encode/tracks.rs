@@ -159,8 +159,8 @@ async fn run_preparation(
     Ok(run.run(task_dir).await?.task_dir)
 }
 
-/// By how much each rendition is made louder that shall have a certain loudness: measured on a
-/// reading of its own, since a whole track must be heard before its first sample can be changed.
+/// The gain of each rendition with a target loudness: measured in a separate pass, because a whole
+/// track must be read before its first sample can be changed.
 async fn measure_gains(
     task: &EncodeTask<'_>,
     task_dir: TempDir,
@@ -219,7 +219,7 @@ async fn upload_subtitles(
     Ok(())
 }
 
-/// Uploads cues, of which the last one ends `end` milliseconds from zero.
+/// Uploads cues; the last one ends `end` milliseconds from zero.
 async fn upload_cues(
     task: &EncodeTask<'_>,
     rendition: &SubtitleRendition,

@@ -1,4 +1,4 @@
-//! What is checked of counts, times, lengths and rates, as the receipt tells it. Pure.
+//! The checks of counts, times, lengths and rates, as the receipt lists them. Pure.
 
 use streams::plan::{Planned, Rendition, TrackKind};
 use streams::task::TaskName;
@@ -94,9 +94,9 @@ fn grid(rendition: &AssembledRendition) -> Check {
         .figure("seconds", rendition.seconds())
 }
 
-/// The length beside that of the source track, and whether they differ. What the container says of
-/// a track may be wrong, so that a difference is a warning; what was planned from its packets is a
-/// gate, passed before.
+/// The length compared with that of the source track, and whether they differ. The container may be
+/// wrong about a track, so a difference is a warning; the length planned from its packets is
+/// enforced by an earlier gate.
 fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
     let (track, padding) = match (&rendition.rendition, &plan.video) {
         (Rendition::Audio(audio), _) => (Some(audio.track), audio.padding()),
@@ -149,7 +149,7 @@ fn rates(plan: &Planned, rendition: &AssembledRendition) -> Check {
         .figure("bytes", count(rendition.bytes()))
 }
 
-/// Pictures beside sound.
+/// Video compared with audio.
 fn together(renditions: &[AssembledRendition]) -> Option<Check> {
     let longest = |video: bool| {
         let of_kind = renditions
@@ -188,7 +188,7 @@ pub(super) fn check_written(derived: &[DerivedObject<'_>]) -> Check {
     Check::new("derived", found).figure("objects", count(derived.len()))
 }
 
-/// What the source has and the output has not, counted by kind: nothing is left out silently.
+/// What the source has and the output lacks, counted by kind: nothing is left out silently.
 pub(super) fn check_tracks(plan: &Planned) -> Check {
     let of = |kind: TrackKind| {
         count(

@@ -1,8 +1,8 @@
 //! What the evidence of the tasks says of the content. Pure.
 //!
-//! A picture that is black where what it was made of is not, and sound that is silent where what it
-//! was made of is not, are the fault of the task that made them. How like each other the pictures
-//! are is a figure and, below a floor, a warning.
+//! A picture that is black where its input is not, and audio that is silent where its input is not,
+//! are faults of the task that made them. The similarity of the pictures is a figure and, below a
+//! threshold, a warning.
 
 use std::collections::BTreeMap;
 
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top
+    /// Good evidence for both rungs and tracks of the test plan, with these pictures in the top
     /// rung.
     fn all(pictures: &[PictureSample], sample: SoundSample) -> Vec<TaskResult> {
         let fine = [picture(0.97, 100.0, 100.0); 4];

@@ -1,4 +1,4 @@
-//! What tasks make beside renditions: the last word on each. Pure.
+//! What tasks make in addition to renditions: the final selection of each. Pure.
 
 use std::collections::BTreeMap;
 

@@ -51,7 +51,7 @@ pub(super) fn variant(
     })
 }
 
-/// The smallest pictures: whoever looks for a place wants them at once.
+/// The smallest pictures, because they must appear immediately while a viewer seeks.
 fn lowest(renditions: &[AssembledRendition]) -> Option<(&AssembledRendition, &VideoRendition)> {
     renditions
         .iter()

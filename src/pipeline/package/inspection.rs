@@ -19,7 +19,7 @@ use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::TaskResult;
 
-/// Looks at everything the renditions are made of, and at what was made beside them.
+/// Checks every object of the renditions, and the objects that were made in addition to them.
 ///
 /// # Errors
 /// The tasks to do again, or what kept it from being looked at.

@@ -126,7 +126,7 @@ pub(super) fn to_live_rendition(
     }
 }
 
-/// The rates a rendition may have, by its plan: what is there so far tells little of what comes.
+/// The rates a rendition may have, by its plan: the segments so far say little about later ones.
 /// The peak allows for what may be measured: an encoder may spend a whole buffer on top of its
 /// rate, within the shortest run of segments that counts.
 #[expect(

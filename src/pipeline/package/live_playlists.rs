@@ -1,10 +1,10 @@
 //! The handler of `playlist`: live playlists list what is made, so that the output plays while it is
 //! encoded.
 //!
-//! Whoever writes reads back what is there and keeps every line. A write replaces only the version
-//! that was read, so that one who slept in between neither shrinks nor unseals a playlist; where a
-//! service knows no such writes, the next one mends it, and the message that asks for it stays on
-//! the queue until nothing was left to write.
+//! A writer reads the existing playlist and keeps every line. A write replaces only the version
+//! that was read, so a writer that was frozen in between neither shrinks nor unseals a playlist; if
+//! a service does not support such writes, the next write repairs it, and the message that requests
+//! the update stays on the queue until nothing is left to write.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl From<LivePlaylistError> for Failure {
 /// Takes one delivery of a `playlist` task.
 ///
 /// # Errors
-/// What keeps the job itself from going on.
+/// What prevents the job from continuing.
 pub(super) async fn update_live_playlists(
     jobs: &Jobs,
     job: &JobId,
@@ -154,7 +154,7 @@ pub(super) async fn seal_live_playlists(
     }
 }
 
-/// Whether playlists go on after a write.
+/// Whether playlists continue after a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PlaylistEnd {
     /// More may be listed later.
@@ -369,8 +369,8 @@ impl<'a> LivePlaylistWriter<'a> {
         )))
     }
 
-    /// An object with its version. The version is asked for first: a write in between makes ours
-    /// fail, and nothing else.
+    /// An object with its version. The version is requested first: a write in between only makes
+    /// this write fail.
     async fn read(&self, key: &str) -> Result<Option<StoredPlaylist>, LivePlaylistError> {
         let Some(meta) = self.jobs.output.head(key).await? else {
             return Ok(None);

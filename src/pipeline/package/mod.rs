@@ -5,13 +5,13 @@
 //! `playlist`), `published_output` (what tasks published so far) and `live_content` (pure: what a
 //! live playlist lists).
 //!
-//! In reading order: `handler` (of `finish`), `outputs` (what the tasks made, as the log
-//! and the bucket tell), `publish` (the check of a whole `publication`, and everything `derived`
-//! from it), `assembly` and `extras` (pure: one rendition from many chunks, and what is made
-//! beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was
-//! measured), `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and
-//! where), `poster` and `storyboard` (the preview pictures), `output_object` (pure: which object
-//! is what, for repairs).
+//! In reading order: `handler` (of `finish`), `outputs` (the outputs of the tasks, from the log and
+//! the bucket), `publish` (the check of a whole `publication`, and everything `derived` from it),
+//! `assembly` and `extras` (pure: one rendition from many chunks, and the additional objects),
+//! `inspection` (the bucket against the log), `content` and `checks` (pure: what was measured),
+//! `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and where), `poster`
+//! and `storyboard` (the preview pictures), `output_object` (pure: which object is what, for
+//! repairs).
 
 mod assembly;
 mod checks;

@@ -1,8 +1,8 @@
 //! Publishing: what tasks made is checked as a whole, then everything derived from it is written:
 //! playlists, commit and receipt.
 //!
-//! A job publishes once. A repair publishes again, beside: what is intact and still right stays
-//! where it is.
+//! A job publishes once. A repair publishes again under new keys: objects that are intact and still
+//! correct stay where they are.
 
 use std::collections::BTreeSet;
 
@@ -161,7 +161,7 @@ impl Publication<'_> {
             iframes,
         );
 
-        // Its key tells which bytes are public, so that every revision has one.
+        // Its key identifies the public bytes, so every revision has one.
         let place = ObjectPlace::Write(revised(&keys.commit(), self.revision));
         derived.push(DerivedObject::playlist(place, commit.into()));
         derived

@@ -1,5 +1,5 @@
-//! The storyboard: the tiles of all chunks joined into sheets, and the WebVTT index that tells
-//! which tile belongs to which time.
+//! The storyboard: the tiles of all chunks joined into sheets, and the WebVTT index that maps times
+//! to tiles.
 //!
 //! A storyboard that cannot be made is a warning. Keys follow from contents and contents from what
 //! the chunks made, so that two finishers write equal bytes.
@@ -65,8 +65,8 @@ pub(super) async fn draw_sheets(
     run_blocking(move || sheets.finished()).await
 }
 
-/// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is
-/// told the key that follows from the content, and says under which key it is written.
+/// The objects of a storyboard: the sheets, and last the index, each with its key. `place` gets the
+/// key that follows from the content, and returns the key under which it is written.
 pub(super) fn name_objects(
     keys: &JobKeys,
     plan: &Planned,
@@ -291,7 +291,7 @@ fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> 
     Some(text)
 }
 
-/// `units` of which there are `per_second`, in milliseconds, rounded to the nearest one.
+/// `units` at `per_second` units per second, in milliseconds, rounded to the nearest one.
 const fn millis(units: u128, per_second: u128) -> Option<u128> {
     (units * 2000 + per_second).checked_div(2 * per_second)
 }

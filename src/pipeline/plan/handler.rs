@@ -20,7 +20,7 @@ use crate::job::failure::{Evidence, Failure, Remedy};
 use crate::job::queue::encode_backlogs;
 use crate::job::{JobState, Readiness, Stage, TaskContext, TaskOutcome};
 
-/// A fact is at most so long, in bytes.
+/// Largest fact, in bytes.
 const MAX_FACT: usize = 64 * 1024;
 
 impl Stage for Planner {
@@ -58,7 +58,8 @@ impl Stage for Planner {
             .open_source(found.source(&self.context.storage))
             .await?;
 
-        // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
+        // The first bytes may show what the file is when ffprobe only reports that it cannot be
+        // read.
         let probe = self
             .probe(&task_context, &server)
             .await
@@ -86,7 +87,7 @@ impl Stage for Planner {
 }
 
 impl Planner {
-    /// Chunks that can be encoded at a time, as far as can be seen.
+    /// Number of chunks that can be encoded at a time, as far as is known.
     async fn fleet_capacity(&self) -> u32 {
         let (hi, lo) = encode_backlogs(&self.context.jobs).await;
         u32::try_from(hi.and(lo).capacity())

@@ -138,7 +138,8 @@ impl FleetCapacity {
         }
     }
 
-    /// Whether no one needs to wait, whoever is in work: there are no more jobs than tasks.
+    /// Whether no publisher has to wait, whichever jobs are in work: there are no more jobs than
+    /// tasks.
     const fn has_room_for_all(self, hi: Backlog, lo: Backlog) -> bool {
         let tasks = hi.waiting + hi.in_flight + lo.waiting + lo.in_flight;
         hi.waiting < self.firsts && tasks < self.jobs

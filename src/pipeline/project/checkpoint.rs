@@ -80,17 +80,17 @@ impl Checkpoint {
         })
     }
 
-    /// Whether it speaks of the stream that was created at that time.
+    /// Whether it belongs to the stream that was created at that time.
     pub(super) fn is_of(&self, stream_created: DateTime<Utc>) -> bool {
         self.0.stream_created == exactly(stream_created)
     }
 
-    /// Whether both speak of the same stream.
+    /// Whether both belong to the same stream.
     pub(super) fn is_same_stream(&self, other: &Self) -> bool {
         self.0.stream_created == other.0.stream_created
     }
 
-    /// Whether this is the message it speaks of.
+    /// Whether this is the message it points to.
     pub(super) fn is_at(&self, message: &StoredMessage) -> bool {
         *self == self.after(message)
     }

@@ -1,4 +1,4 @@
-//! The one door to the tables.
+//! The only access to the tables.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ impl Database {
         migration::begin(&self.0, Purpose::Write).await
     }
 
-    /// Whether transactions that write go on beside each other; in `SQLite` each waits for the one
-    /// before.
+    /// Whether transactions that write run concurrently; in `SQLite` each waits for the previous
+    /// one.
     #[must_use]
     pub fn has_many_writers(&self) -> bool {
         self.0.get_database_backend() == DbBackend::Postgres

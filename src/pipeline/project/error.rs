@@ -33,7 +33,7 @@ pub enum ProjectError {
     /// facts is their meaning.
     #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
     Newer(#[from] Unread),
-    /// A dead letter was not taken.
+    /// A dead letter was not accepted.
     #[error("a fact that the tables cannot store cannot become a dead letter: {0}")]
     DeadLetter(String),
 }

@@ -4,10 +4,10 @@
 //! that had not read it, changes nothing, and after `pruned` nothing at all does. And a file
 //! follows the job accepted last: once a newer one is accepted, facts of an older one pass it by.
 //!
-//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the
-//! row of the file as it is: an API may have it. A rebuild knows all tombstones beforehand: it
-//! neither makes the row of a file again for jobs that were deleted, nor writes into one what they
-//! had to say.
+//! A live projector handles a deleted file job by job, as each `pruned` arrives, and leaves the row
+//! of the file as it is: an API may own it. A rebuild knows all tombstones beforehand: it does not
+//! create the row of a file for jobs that were deleted, and it does not write their facts into an
+//! existing one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ impl Fold {
         &self.deleted
     }
 
-    /// Takes in the next fact of the log.
+    /// Folds the next fact of the log.
     pub(super) fn push(&mut self, entry: &Entry) {
         let head = entry.fact.head();
         if let Fact::Accepted(accepted) = &entry.fact
@@ -219,8 +219,8 @@ impl FileFold {
         }
     }
 
-    /// The patch that a fact goes into: the last one, if it goes on with the same job, else a new
-    /// one. None for a fact of a job that is not the newest any more.
+    /// The patch that a fact goes into: the last one, if it is about the same job, else a new one.
+    /// None for a fact of a job that is no longer the newest.
     fn patch(&mut self, entry: &Entry) -> Option<&mut FilePatch> {
         let head = entry.fact.head();
         if self

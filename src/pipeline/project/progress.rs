@@ -1,4 +1,5 @@
-//! The percentage of running jobs, beside the checkpoint: it may be lost, and only ever grows.
+//! The percentage of running jobs, which is not part of the checkpoint: it may be lost, and it only
+//! grows.
 //!
 //! Workers publish progress once a second and task, and the next value makes up for a lost one; so
 //! this listens to the messages as they pass and keeps no position.

@@ -131,7 +131,7 @@ impl Projector {
                     break;
                 }
 
-                // Its batch may end within ours.
+                // Its batch may end within this one.
                 match checkpoint::read(&self.database.read().await?).await? {
                     Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => {
                         at = theirs
@@ -168,8 +168,8 @@ impl Projector {
         }
     }
 
-    /// The checkpoint to go on from, after the proof that the log still is what the tables came
-    /// from; rebuilds if not.
+    /// The checkpoint to continue from, after proof that the tables still come from this log;
+    /// rebuilds if not.
     async fn resume(&self) -> Result<Checkpoint, ProjectError> {
         let found = checkpoint::read(&self.database.read().await?).await?;
         let Some(mismatch) = self.find_mismatch(found.as_ref()).await? else {

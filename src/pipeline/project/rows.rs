@@ -48,8 +48,8 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// Forgets how far each row is, so that a fold of the whole log applies to all of them. Leaves
-/// `updated_at` alone: the trigger knows a moving guard as ours.
+/// Resets the guards of all rows, so that a fold of the whole log applies to all of them. Does not
+/// change `updated_at`: the trigger recognizes a change of the guard as a change by fluxhls.
 pub(super) async fn clear_guards(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let nothing = Expr::value(Option::<i64>::None);
     Files::update_many()
@@ -203,7 +203,7 @@ async fn delete_job(db: &impl ConnectionTrait, pruned: &Pruned) -> Result<(), Db
         .map(drop)
 }
 
-/// The guard: the row has not seen the fact of `seq`.
+/// The guard: the fact of `seq` is not yet in the row.
 fn is_before(guard: impl sea_orm::ColumnTrait, seq: i64) -> Expr {
     guard.is_null().or(guard.lt(seq))
 }
@@ -220,7 +220,7 @@ where
     }
 }
 
-/// `value` where the column holds what stands for "not known yet", else what it holds.
+/// `value` if the column has its value for "not known yet", else the value of the column.
 fn replaced<V>(column: files::Column, unknown: V, value: V) -> Expr
 where
     V: Into<sea_orm::Value>,

@@ -31,7 +31,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 pub struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
-    /// Sends what has not been sent yet; spans that end later are lost.
+    /// Sends the remaining spans; spans that end later are lost.
     pub async fn flush(self) {
         let Some(provider) = self.0 else { return };
         // It blocks until the exporter is done, which needs this runtime.

@@ -7,7 +7,7 @@ use std::path::Path;
 /// A control group of version 1 without a limit says a number near the largest one.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// Memory as the system tells of it, in bytes.
+/// Memory as the system reports it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Memory {
     /// All that may be used.
@@ -28,7 +28,7 @@ pub(super) fn memory() -> Memory {
 
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     Memory {
-        // A system that does not tell has no limit that we could keep.
+        // A system that does not report it has no limit to respect.
         total: field(&machine, "MemTotal:").unwrap_or(u64::MAX),
         available: field(&machine, "MemAvailable:"),
     }
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(group_limit("0::/pod/box\n", root.path()), Some(2_000_000));
         assert_eq!(group_limit("0::/elsewhere\n", root.path()), None);
 
-        // In a container of its own the path of the host is not there.
+        // In a container, the path of the host does not exist.
         write("memory.max", "3000000\n");
         assert_eq!(
             group_limit("0::/kubepods/x\n", root.path()),

@@ -19,14 +19,14 @@ use super::Resource;
 const HELD: u64 = 12;
 /// Segments of an audio rendition that are kept and joined at a time to be listened to.
 const HEARD: u64 = 15;
-/// Segments of a task that are in our own memory while they are sent.
+/// Segments of a task that are in the memory of this process while they are sent.
 const SENDING: u64 = 4;
 /// Boxes around the media, and rates that overshoot their cap: a tenth.
 const OVERHEAD: u64 = 10;
 /// Bytes for what has no rate: playlists, levels and measurements as text, subtitles, a cover.
 const SMALL_FILES: u64 = 16 << 20;
 
-/// Bytes of an ffmpeg that only makes sound, and of each rendition in it.
+/// Bytes of an ffmpeg that only encodes audio, and of each rendition in it.
 const SOUND_MEMORY: (u64, u64) = (120 << 20, 24 << 20);
 /// Threads of an encoder that the model of memory holds already.
 const MODEL_THREADS: u64 = 3;
@@ -43,7 +43,7 @@ const TOGETHER: u64 = 40;
 pub struct ResourceRequirements {
     /// Bytes in the work folder, at most.
     pub disk: u64,
-    /// Bytes of memory, of ffmpeg and of what we hold for it.
+    /// Bytes of memory, of ffmpeg and of this process on its behalf.
     pub memory: u64,
 }
 
@@ -54,7 +54,7 @@ impl ResourceRequirements {
         memory: 700_000_000,
     };
 
-    /// What a task of a plan takes on a machine with so many cores.
+    /// What a task of a plan needs on a machine with this many cores.
     #[must_use]
     pub fn of_task(plan: &Planned, task: TaskName, cores: usize) -> Self {
         match task.duty {
@@ -121,7 +121,7 @@ impl ResourceRequirements {
         }
     }
 
-    /// What the copy of a source of so many bytes takes: headers of small packets may make it a
+    /// What the copy of a source of this many bytes needs: headers of small packets may make it a
     /// tenth larger.
     #[must_use]
     pub const fn of_copy(size: u64) -> Self {

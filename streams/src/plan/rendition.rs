@@ -145,7 +145,7 @@ pub enum SourceChannels {
 }
 
 impl AudioRendition {
-    /// Whether it is the 5.1 rendition of its track, which stands beside the stereo one.
+    /// Whether it is the 5.1 rendition of its track, which is added to the stereo rendition.
     #[must_use]
     pub const fn is_surround(&self) -> bool {
         self.channels > 2

@@ -214,8 +214,8 @@ impl VideoPlan {
         ))
     }
 
-    /// Frames at full rate by which the last picture is held, since the sound ends later; zero
-    /// where that makes no difference.
+    /// Frames at full rate for which the last picture is repeated because the audio ends later;
+    /// zero if it does not.
     #[must_use]
     pub fn held_frames(&self) -> u64 {
         self.frames.saturating_sub(self.source_frames())

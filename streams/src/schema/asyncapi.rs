@@ -13,7 +13,7 @@ const SERVICE_ENDPOINTS: [(&str, &str); 4] = [
     ("stats", "Counts and mean duration of the last seven days."),
 ];
 
-/// The document. Payloads refer to the schemas beside it, in `events/`.
+/// The document. Payloads refer to the schemas in `events/`.
 #[must_use]
 pub fn asyncapi() -> Value {
     let (mut channels, mut operations) = (Map::new(), Map::new());

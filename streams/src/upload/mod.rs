@@ -19,25 +19,25 @@ pub use self::event::{UploadEvent, UploadSource, WishedSettings};
 
 /// Largest body of an upload event, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// `files.name` holds at most so many characters.
+/// Largest number of characters in `files.name`.
 pub const MAX_NAME: usize = 255;
 /// Longest name of a bucket, in characters; S3 itself allows 63, others more.
 pub const MAX_BUCKET: usize = 255;
 /// Longest key of an object, in characters; S3 allows as many bytes.
 pub const MAX_KEY: usize = 1024;
-/// `files.mime_type` holds at most so many characters.
+/// Largest number of characters in `files.mime_type`.
 pub const MAX_MIME_TYPE: usize = 100;
 /// Longest of the other texts, in characters.
 pub const MAX_TEXT: usize = 2048;
-/// `uploaded_by` and `project_id` hold at most so many characters: indexed columns take no text of
-/// thousands of bytes.
+/// Largest number of characters in `uploaded_by` and `project_id`: indexed columns cannot hold a
+/// text of thousands of bytes.
 pub const MAX_REFERENCE: usize = 255;
 /// How deep `metadata` may be nested. Readers of JSON give up at 128 levels, and facts nest it
 /// deeper than events do.
 pub const MAX_DEPTH: usize = 64;
 /// Longest identity that is kept as it is, in bytes; of a longer one its hash is.
 const MAX_IDENTITY: usize = 4096;
-/// Stands for a `mime_type` no one knows yet.
+/// The `mime_type` of a file whose type is not known yet.
 pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 
 /// An upload event with its defaults filled and its values cut to the limits of the tables.
@@ -139,7 +139,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether nothing but its content tells the event from others: then the same content, sent
+    /// Whether only its content distinguishes the event from others: then the same content, sent
     /// again after the file was deleted, is another event.
     #[must_use]
     pub fn is_told_by_content(&self) -> bool {
@@ -147,7 +147,7 @@ impl Arrival {
     }
 }
 
-/// How the identity of an event begins that has neither a job nor a source and id of its own.
+/// The beginning of the identity of an event that has neither a job id nor a source and id.
 const CONTENT: &str = "content:";
 
 /// Why an event is a dead letter: it names no file to which a failure could be reported.

@@ -134,7 +134,7 @@ impl Reader {
         } else if depth(&value) > MAX_DEPTH {
             format!("metadata is nested deeper than {MAX_DEPTH} levels")
         } else if value.to_string().len() > MAX_BYTES {
-            // Numbers may be longer as we write them than as they came.
+            // Numbers may be longer when they are written than when they were received.
             format!("metadata has more than {MAX_BYTES} bytes when it is written out")
         } else {
             return value;

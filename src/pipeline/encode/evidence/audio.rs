@@ -1,4 +1,4 @@
-//! Samples of audio: how loud it is, block by block, beside the encoder's input.
+//! Samples of audio: its level, block by block, compared with the input of the encoder.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -188,7 +188,7 @@ async fn measure_levels(
 mod tests {
     use super::*;
 
-    /// So many segments of 188 AAC frames.
+    /// This many segments of 188 AAC frames.
     fn track(count: u32) -> Vec<SegmentOutput> {
         let segment = |n: u32| SegmentOutput {
             n,
