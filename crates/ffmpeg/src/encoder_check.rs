@@ -1,5 +1,5 @@
-//! Whether this build, on this machine, really can encode what the profiles ask for. A build lists
-//! encoders whose device is not there: only encoding tells.
+//! Whether this build, on this machine, can really encode what the profiles need. A build lists
+//! encoders whose device is missing: only a test encode shows that.
 
 use std::time::Duration;
 

@@ -107,17 +107,17 @@ impl Input {
         }
     }
 
-    /// The same source, of which no picture larger than `pixels` is decoded: a container may
-    /// promise a small one, and a stream may turn into a large one on its way.
+    /// The same source, without decoding any picture larger than `pixels`: a container may declare
+    /// a small size, and a stream may change to a larger one.
     #[must_use]
     pub fn decoding(mut self, pixels: u64) -> Self {
         self.pixels = pixels;
         self
     }
 
-    /// The same source, read until all of its tracks are known where `deep` says so: at most 60 s
-    /// or 100 MB of it, instead of the first 5 s or 5 MB. Whoever takes pictures or sound of a
-    /// track must know it as the probe did.
+    /// The same source, read until all of its tracks are known if `deep` is set: at most 60 s or
+    /// 100 MB of it, instead of the first 5 s or 5 MB. Every reader must find the same tracks as
+    /// the probe.
     #[must_use]
     pub const fn looking(mut self, deep: bool) -> Self {
         self.deep = deep;

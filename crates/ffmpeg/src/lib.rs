@@ -1,5 +1,4 @@
-//! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this
-//! crate.
+//! The only access to ffmpeg and ffprobe: in production, only this crate starts processes.
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they
 //! may open), [`sniff`] (what the first bytes say, before any process starts), [`mod@probe`] (what

@@ -1,5 +1,5 @@
-//! Tells a slow run from a stalled one: a run lives as long as its frames, its reads or its
-//! processor time move.
+//! Distinguishes a slow run from a stalled one: a run is alive as long as its frames, its reads or
+//! its processor time increase.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) fn cpu_ticks(pid: u32) -> Option<u64> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Processor time of a process and of all its threads; nothing where the system does not tell.
+/// Processor time of a process and of all its threads; none if the system does not report it.
 pub(super) fn processor_time(pid: u32) -> Option<Duration> {
     let ticks = cpu_ticks(pid)?;
     let milliseconds = ticks.checked_mul(1000)? / rustix::param::clock_ticks_per_second().max(1);

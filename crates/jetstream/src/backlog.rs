@@ -48,8 +48,8 @@ impl Backlog {
         }
     }
 
-    /// Tasks that can be worked on at a time, as far as can be seen: those in work, and a slot
-    /// behind each pull.
+    /// Tasks that can be worked on at a time, as far as is known: those in work, and a slot for
+    /// each pull.
     #[must_use]
     pub const fn capacity(self) -> u64 {
         self.in_flight + self.pulls

@@ -29,9 +29,8 @@ pub enum Disposition {
 pub struct Slot(CancellationToken);
 
 impl Slot {
-    /// Gives the place to the next message before this one is settled: when what is left of its
-    /// work hardly needs what there is so little of. As many works may go on like that as there are
-    /// places.
+    /// Frees the slot for the next message before this one is settled, when the rest of its work
+    /// hardly needs the scarce resource. As many works may continue like this as there are slots.
     pub fn free(&self) {
         self.0.cancel();
     }
@@ -42,7 +41,7 @@ impl Slot {
     }
 }
 
-/// A message in our hands until `ack_wait` has passed since the last confirmed
+/// A message that this process holds until `ack_wait` has passed since the last confirmed
 /// [`Delivery::heartbeat`].
 #[derive(Debug)]
 pub struct Delivery {
@@ -116,8 +115,8 @@ impl Delivery {
         &self.payload
     }
 
-    /// Tells the server that the work goes on (`+WPI`), so that `ack_wait` begins again. Whether
-    /// the server confirmed it.
+    /// Sends a heartbeat (`+WPI`), so that `ack_wait` begins again. Returns whether the server
+    /// confirmed it.
     pub async fn heartbeat(&self) -> bool {
         self.store.reply(self, "+WPI".into()).await
     }

@@ -2,9 +2,9 @@
 //! starving lo.
 //!
 //! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that
-//! arrives when the last slot was just taken is handed back before any attempt is counted. The open
-//! pulls live in this loop and nowhere else, because a pull that is dropped with a message in
-//! flight parks that message until `ack_wait`.
+//! arrives when the last slot was just taken is returned before any attempt is counted. The open
+//! pulls exist only in this loop, because a pull that is dropped with a message in flight parks
+//! that message until `ack_wait`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -71,7 +71,7 @@ pub async fn pull<H, F, M, G>(
 
     let start = |message| {
         if let Some(delivery) = Delivery::new(message, nats) {
-            // What a pull still brings after `stop` is handed back unseen.
+            // A message that a pull still delivers after `stop` is returned unread.
             let permit = Arc::clone(&slots)
                 .try_acquire_owned()
                 .ok()
@@ -181,9 +181,9 @@ impl Drop for BusySlot {
     }
 }
 
-/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot
-/// that is freed early goes to the next message while the work goes on in one of as many `tails`;
-/// where those are taken it stays, so that what is left of the work cannot pile up.
+/// Handles one message in its slot, or returns it if the last slot was just taken. A slot that is
+/// freed early goes to the next message while the work continues in one of as many `tails`; if
+/// those are taken, the slot stays occupied, so that unfinished work cannot pile up.
 async fn run<H, F>(
     delivery: Arc<Delivery>,
     taken: Option<BusySlot>,
@@ -232,7 +232,7 @@ async fn request_messages(
     }
 
     for (consumer, open) in consumers.iter().zip(open) {
-        // Both lanes may ask for the same slot; what comes beyond it is handed back.
+        // Both lanes may ask for the same slot; the surplus message is returned.
         let free = slots.available_permits();
         if free > 0 && open.is_none() {
             *open = open_long_pull(consumer, free).await;

@@ -1,4 +1,4 @@
-//! What to do about a server that refuses us.
+//! What to do about a server that refuses the connection.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use async_nats::{ConnectError, ConnectErrorKind};
 use super::NatsSettings;
 use super::identity::Identity;
 
-/// What to do about a refused connection, by the setting that can mend it.
+/// What to do about a refused connection, by the setting that can fix it.
 pub(super) fn advice(
     error: &ConnectError,
     settings: &NatsSettings,

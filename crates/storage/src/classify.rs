@@ -23,7 +23,7 @@ struct Answer<'a> {
     reason: String,
     /// Where the bucket is, where the answer says so.
     region: Option<String>,
-    /// Our clock minus the one that dated the answer.
+    /// The clock of this machine minus the one that dated the answer.
     clock: Option<TimeDelta>,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong with an object, told apart by what the caller does about it.
+//! What can go wrong with an object, distinguished by what the caller does about it.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,7 @@ impl fmt::Display for At {
 #[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum StorageError {
-    /// There is no such object (or, where the server does not tell the difference, no such bucket).
+    /// There is no such object (or, if the server does not distinguish, no such bucket).
     #[error("{at} found no object: check that it was uploaded under this key")]
     NotFound {
         /// What was attempted.
@@ -50,7 +50,7 @@ pub enum StorageError {
         at: At,
         /// The server's words.
         reason: String,
-        /// What about the credentials is wrong, as far as the answer tells.
+        /// What is wrong with the credentials, as far as the answer shows.
         cause: DenialCause,
     },
     /// The bucket is served elsewhere: in another region, or at another endpoint.
@@ -63,7 +63,7 @@ pub enum StorageError {
         /// The bucket's region, where the answer names it.
         region: Option<String>,
     },
-    /// Our clock and the service's differ by more than signatures allow.
+    /// The clocks of this machine and of the service differ by more than signatures allow.
     #[error(
         "{at} was refused because of the time of its signature ({reason}): the clocks of this machine and of the storage differ by {}; synchronize \
          this machine, or the storage, with a time server (NTP)",
@@ -74,7 +74,7 @@ pub enum StorageError {
         at: At,
         /// The server's words.
         reason: String,
-        /// Our clock minus the service's, where the answer is dated.
+        /// The clock of this machine minus that of the service, if the answer is dated.
         by: Option<TimeDelta>,
     },
     /// The object is no longer the version that was asked for.
@@ -103,7 +103,7 @@ pub enum StorageError {
         /// What was attempted.
         at: At,
     },
-    /// The answer began well and then broke off, stood still, or had another length than announced.
+    /// The answer began and then broke off, stalled, or had another length than announced.
     #[error("{at} broke off ({reason}): try again, and look at the network if it persists")]
     Interrupted {
         /// What was attempted.
@@ -191,9 +191,9 @@ pub enum DenialCause {
     Keys,
     /// The session token has expired, or is none of the service's.
     Token,
-    /// There are no credentials to be had.
+    /// No credentials were found.
     Missing,
-    /// They are good, as far as the answer tells, and may not do this.
+    /// They are valid, as far as the answer shows, but lack the permission.
     Rights,
 }
 

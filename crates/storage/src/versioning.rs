@@ -23,8 +23,7 @@ impl Bucket {
     /// Whether the bucket keeps old versions.
     ///
     /// # Errors
-    /// Whatever kept the service from answering; many servers know no versions, or do not let us
-    /// ask.
+    /// When the service does not answer; many servers do not support versions, or deny the request.
     pub async fn versioning(&self) -> Result<Versioning, StorageError> {
         observe(Op::GetVersioning, self.request_versioning()).await
     }

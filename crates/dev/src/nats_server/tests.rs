@@ -117,7 +117,7 @@ async fn a_server_that_dies_at_once_is_reported_with_the_end_of_its_log() {
     );
 }
 
-/// Run as a process of its own by the next test, which kills it.
+/// Run as a separate process by the next test, which kills it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 #[ignore = "the next test runs it as a process of its own, which never ends by itself"]

@@ -21,7 +21,7 @@ pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Respon
         .into_response()
 }
 
-/// Whether our own page, or for reading also no page at all, made the request.
+/// Whether the page of this server made the request; for reading, also if no page made it.
 fn is_own_page(method: &Method, headers: &HeaderMap) -> bool {
     // A value that is no text counts as a foreign one, never as absent.
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));

@@ -1,4 +1,4 @@
-//! Why a source cannot be planned, as far as probing tells.
+//! Why a source cannot be planned, as far as probing shows.
 
 use std::io;
 use std::process::ExitStatus;

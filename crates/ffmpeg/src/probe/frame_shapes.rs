@@ -12,8 +12,8 @@ use super::super::sandbox::ResourceLimits;
 use super::super::timing::{evenly_spaced, intervals, leads};
 use super::{ProbeError, Prober, check_exit};
 
-/// At most so many places are looked at beside the beginning: each waits for the storage, one after
-/// the other.
+/// Largest number of places that are checked in addition to the beginning: each waits for the
+/// storage, one after the other.
 const MAX_POSITIONS: u32 = 12;
 
 /// Seconds between places, in short sources.
@@ -32,7 +32,7 @@ const SIZE_TOLERANCE: f64 = 0.02;
 /// piece by piece, without key frames, have gone round by then.
 const DECODE_MARGIN_SECONDS: f64 = 12.0;
 
-/// What ffprobe calls closed captions (CEA-608, CEA-708) beside a picture.
+/// The name of ffprobe for closed captions (CEA-608, CEA-708) of a picture.
 const CAPTIONS_SIDE_DATA: &str = "ATSC A53 Part 4 Closed Captions";
 
 /// What a frame is like.
@@ -52,8 +52,8 @@ pub(super) struct FrameShapes {
     decoded: usize,
     /// Whether the last one did.
     is_decoded: bool,
-    /// Whether some picture carries closed captions. No header tells; television has them, if empty
-    /// ones, beside every picture.
+    /// Whether some picture carries closed captions. No header shows this; television has them,
+    /// perhaps empty ones, with every picture.
     has_captions: bool,
     shapes: Vec<Shape>,
 }
@@ -212,7 +212,7 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// Decodes what ffprobe reads of stream `index`, and tells of packets and frames.
+    /// Decodes what ffprobe reads of stream `index`, and returns its packets and frames.
     async fn extract_samples(
         &self,
         index: u32,
@@ -253,7 +253,7 @@ fn video_of(stream: &mut Stream) -> Option<&mut Video> {
 }
 
 impl FrameShapes {
-    /// The pictures tell their size, whatever the header or the first of them says.
+    /// The size of each picture counts, whatever the header or the first one says.
     fn write_into(&self, video: &mut Video) {
         video.captions |= self.has_captions;
         let Some((shape, changes)) = largest_lasting(&self.shapes) else {

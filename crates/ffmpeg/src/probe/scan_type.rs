@@ -19,7 +19,7 @@ const SAMPLE_FRAMES: u32 = 24;
 /// Seconds of a video below which one sample, from its start, is enough.
 const SHORT_VIDEO_SECONDS: f64 = 6.0;
 
-/// Fewer frames than this that show anything tell nothing.
+/// Fewer frames than this with visible content prove nothing.
 const MIN_JUDGED_FRAMES: u32 = 6;
 
 /// Share of combed frames from which a stream that is declared interlaced is. A few combs are fine
@@ -187,7 +187,7 @@ impl Prober<'_> {
         let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| {
             tally.add(line)
         });
-        // A look that fails tells nothing of the fields, and is no error of the probe.
+        // A failed check says nothing about the fields, and is not an error of the probe.
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the video could not be checked for interlacing");
         }

@@ -39,9 +39,9 @@ pub(crate) async fn launch(
     policy: SandboxPolicy,
     command: impl FnOnce(&Path, &[&OsStr]) -> Command + Send + 'static,
 ) -> io::Result<Launched> {
-    // It starts in another folder than ours.
+    // It starts in another folder than this process.
     let program = std::path::absolute(program)?;
-    // Where `setpriv` is between, only its own log would tell that there is no such program.
+    // If `setpriv` starts it, only the log of `setpriv` would show that there is no such program.
     may(&program, AccessFlags::X_OK)?;
 
     let (launch_guard, held) = mpsc::channel();

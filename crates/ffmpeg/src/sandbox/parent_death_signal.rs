@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::LazyLock;
 
-/// Where systems have it. Our PATH is not asked: what is in it may be anyone's.
+/// Where systems have it. PATH is not used, because its folders may belong to anyone.
 const SETPRIV_PATHS: &[&str] = &["/usr/bin/setpriv", "/bin/setpriv"];
 
 /// The arguments that come before the program and its own ones.

@@ -61,7 +61,7 @@ impl SandboxPolicy {
 
     /// The folder the run works in.
     pub(crate) fn folder(&self) -> &Path {
-        // Not ours, which may be anywhere: nothing can be written there.
+        // Not the current folder, which may be anywhere: nothing can be written there.
         self.folder.as_deref().unwrap_or(Path::new("/"))
     }
 

@@ -108,7 +108,7 @@ impl Support {
             .collect()
     }
 
-    /// Whether work may begin; says what is missing where it may all the same.
+    /// Whether work may begin; reports what is missing if it may.
     ///
     /// # Errors
     /// [`SandboxMissing`] where files and network must be shut off and cannot be.
