@@ -5,7 +5,7 @@ use mp4_atom::FourCC;
 
 use super::CmafError;
 
-/// Boxes around each other at most; the deepest of ours has nine.
+/// Largest nesting depth of boxes; the deepest box that fluxhls writes has nine.
 const MAX_DEPTH: usize = 32;
 
 /// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts,
@@ -41,8 +41,8 @@ fn end_of_box(body: &[u8], at: usize) -> Option<usize> {
     }
 
     let short = u32::from_be_bytes(header[..4].try_into().ok()?);
-    // Sizes 0 and 1 have a meaning of their own (ISO/IEC 14496-12 section 4.2): to the end, and 64
-    // bits behind the kind.
+    // Sizes 0 and 1 have a special meaning (ISO/IEC 14496-12 section 4.2): to the end, and a 64-bit
+    // size after the kind.
     let length = match short {
         // To the end of what it lies in.
         0 => header.len(),

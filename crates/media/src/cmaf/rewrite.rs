@@ -1,6 +1,6 @@
-//! What is changed of the files ffmpeg writes, before they are published: their brands say that
-//! they are CMAF and promise no index that is not there, and where an I-frame playlist names key
-//! frames each is a fragment of its own.
+//! Changes to the files that ffmpeg writes, before they are published: their brands say that they
+//! are CMAF and promise no missing index, and if an I-frame playlist names key frames, each is a
+//! separate fragment.
 //!
 //! A byte range that holds the beginning of a fragment alone declares samples that are not in it:
 //! Media Source Extensions refuse it, and players that show pictures of the range end there. A
@@ -38,8 +38,8 @@ pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
 pub enum KeyFrame {
     /// In the fragment it was written in.
     InPlace,
-    /// In a fragment of its own, for I-frame playlists to refer to. The fragments of the segment
-    /// are then counted by twos, so that their numbers go on rising over segments.
+    /// In a separate fragment, to which I-frame playlists refer. The fragments of the segment are
+    /// then numbered in steps of two, so that their numbers increase over segments.
     Apart,
 }
 

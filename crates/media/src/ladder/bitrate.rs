@@ -1,5 +1,5 @@
-//! What the source's own bit rate leaves to be kept: more bits than it needs in our codec only keep
-//! its flaws.
+//! The useful bit rate, given the bit rate of the source: more bits than it needs in the output
+//! codec only keep its flaws.
 
 use super::profile::Codec;
 
@@ -28,7 +28,7 @@ const BITRATE_FACTORS: [(&[&str], f64); 6] = [
     ),
 ];
 
-/// The same for our own codecs.
+/// The same for the output codecs.
 const HEVC_FACTOR: f64 = 0.6;
 
 /// A cap holds for every second, the source's rate is a mean: fast scenes may need more than it.

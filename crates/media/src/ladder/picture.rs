@@ -82,9 +82,9 @@ const INTERLACED_CODECS: [&str; 16] = [
 /// More lines than this were never interlaced.
 const MAX_INTERLACED_LINES: u32 = 1088;
 
-/// Whether it is worth while to look at the pictures for fields: always where the stream speaks of
-/// them; else where a camera or a careless export may have left some, that is in upright pictures
-/// of old sizes and rates. Phones turn theirs, and never interlace.
+/// Whether it is worthwhile to check the pictures for fields: always if the stream declares them;
+/// otherwise if a camera or a careless export may have left some, that is, in upright pictures of
+/// old sizes and rates. Phones rotate their pictures, and never interlace.
 #[must_use]
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
     let slow = !frame_rate::is_fast(frame_rate::decide(video).frames);
@@ -416,8 +416,8 @@ mod tests {
         }
     }
 
-    /// The colours of a source of so many lines and columns that is tagged with matrix, transfer
-    /// and primaries; `-` is nothing.
+    /// The colours of a source with this many lines and columns that is tagged with matrix,
+    /// transfer and primaries; `-` is none.
     fn color_of(tags: &str, lines: u32, pixel_format: &str) -> SourceColor {
         let mut tags = tags
             .split(' ')

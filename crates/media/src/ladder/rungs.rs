@@ -9,8 +9,8 @@ use super::profile::{Codec, Encoder, Profile, Rung};
 use super::size::Size;
 use super::timeline::Grid;
 
-/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as
-/// 480 are visibly softer, 500 are not.
+/// A source this much larger than the rung below it gets a rung of the source size: 540 lines shown
+/// as 480 are visibly softer, 500 are not.
 const OWN_RUNG_FACTOR: f64 = 1.05;
 
 /// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two

@@ -1,4 +1,4 @@
-//! What the source or the ladder has and the output has not, each with its reason.
+//! What the source or the ladder has and the output lacks, each with its reason.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use streams::plan::LeftOut;
 use super::audio;
 use super::probe::{Content, Probe, Stream, UnreadableCause};
 
-/// The streams that are neither in `used`, by their absolute index, nor named in `listed`.
+/// The streams that are not in `used`, by their absolute index, and not named in `listed`.
 #[must_use]
 pub fn streams(probe: &Probe, used: &BTreeSet<u32>, listed: &[LeftOut]) -> Vec<LeftOut> {
     let unused = probe

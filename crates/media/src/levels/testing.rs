@@ -6,8 +6,7 @@ use super::{AUDIBLE_DB, Level};
 /// further off than 1.7 dB.
 pub const QUIETER_DB: f64 = -2.5;
 
-/// By how much the worst block comes out quieter than it went in, in dB, of those that can be
-/// heard.
+/// How much quieter than its input the worst audible block is, in dB.
 #[must_use]
 pub fn worst_block(made: &[Level], source: &[Level]) -> f64 {
     let beside = |level: &Level| {

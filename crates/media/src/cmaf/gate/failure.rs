@@ -81,7 +81,7 @@ pub enum GateFailure {
         /// As planned.
         wanted: u64,
     },
-    /// Lost or added sound.
+    /// Lost or added audio.
     #[error("the track lasts {found:.3} s, its source lasts {wanted:.3} s")]
     Length {
         /// As found, in seconds.

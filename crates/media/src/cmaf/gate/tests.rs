@@ -180,7 +180,7 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
         Err(GateFailure::Length { .. })
     ));
 
-    // Sound may differ by 50 ms, and no segment may come after the last one planned.
+    // Audio may differ by 50 ms, and no segment may come after the last one planned.
     let (over, beyond) = (segment(376, 329, 1024), segment(376, 332, 1024));
     for (last, passes) in [(over, true), (beyond, false)] {
         let segments = [good[0].clone(), good[1].clone(), (2, last)];

@@ -1,5 +1,5 @@
-//! The audio renditions: every track of the source as stereo, with a name people recognise, and
-//! beside it as 5.1 where it has as much.
+//! The audio renditions: every track of the source as stereo, with a name that people recognise,
+//! and in addition as 5.1 if it has enough channels.
 
 mod pair;
 
@@ -108,8 +108,8 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
     sound
 }
 
-/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could
-/// be wrong about the places of its channels: it would have to guess them.
+/// Marks the audio of a plan as changing, although probing found no change. Not if ffmpeg could be
+/// wrong about the positions of its channels: it would have to guess them.
 pub fn expect_changes(plan: &mut Planned) {
     for rendition in &mut plan.renditions {
         let Rendition::Audio(audio) = rendition else {

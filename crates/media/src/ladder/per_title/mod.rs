@@ -1,9 +1,10 @@
 //! Per title: what a sample of the pictures changes in a plan.
 //!
-//! A ladder is made for the usual picture. Slides need a tenth of its bits, and a small film blown
-//! up to 1080 lines has nothing to show there. So a few short windows of the source are encoded at
-//! every rung, and what they show decides: which rungs add nothing that can be seen or saved, and
-//! how much lower the caps may be. A sample can only take away: what it does not prove stays.
+//! A ladder is made for typical video. Slides need a tenth of its bits, and a small film that was
+//! scaled up to 1080 lines has no more detail there. So a few short windows of the source are
+//! encoded at every rung, and the results decide which rungs add no visible detail and save no
+//! bits, and how much lower the caps may be. A sample can only reduce the ladder: anything that it
+//! does not prove unnecessary stays.
 
 use streams::plan::{Complexity, LeftOut, Planned, Rendition, RungSample, VideoRendition};
 
@@ -39,10 +40,10 @@ const WINDOWS: u32 = 4;
 /// thirtieth of longer ones.
 const MIN_SAMPLED_SECONDS: f64 = 40.0;
 
-/// What a frame loses by going down a rung and up again is at most this share of what the next step
-/// down loses, where the rung holds nothing more than the one below. Measured with bicubic scaling:
-/// 0.13 to 0.28 for pictures blown up from 720 to 1080 lines, 0.60 to 0.79 for true ones, whatever
-/// they show.
+/// If a rung has no more detail than the one below, the loss of a frame by scaling it down to the
+/// lower rung and up again is at most this share of the loss of the next step down. Measured with
+/// bicubic scaling: 0.13 to 0.28 for pictures that were scaled up from 720 to 1080 lines, 0.60 to
+/// 0.79 for true ones, whatever they show.
 const MAX_EMPTY_LOSS_SHARE: f64 = 0.4;
 
 /// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are

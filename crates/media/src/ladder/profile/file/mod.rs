@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::encoder::{ENCODERS, Encoder};
 use super::policy::{Profile, Rung};
 
-/// Rungs of a ladder at most: every one costs an encoder of its own in every chunk.
+/// Largest number of rungs of a ladder: every one needs its own encoder in every chunk.
 const MAX_RUNGS: usize = 10;
 
 /// The usual output: what every player has.
