@@ -399,7 +399,7 @@ mod tests {
         };
         assert!(
             !stream_fill(&old, &state(4 << 30)).unwrap().is_full,
-            "it makes room by itself"
+            "it makes room on its own"
         );
     }
 

@@ -183,7 +183,7 @@ async fn readiness_and_doctor_tell_why_the_storage_cannot_be_used_in_its_own_wor
     .await;
     for (answers, words, fix) in REFUSALS {
         world.proxy.set(all(100, answers));
-        until(&format!("readiness tells of {words}"), async || {
+        until(&format!("readiness reports {words}"), async || {
             let told = readiness(&worker).await;
             let text = String::from_utf8(told.body).unwrap();
             told.status == 503 && text.contains(words) && text.contains(fix)

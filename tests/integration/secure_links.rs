@@ -85,7 +85,7 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
     let nats = Nats::demanding(folder.path(), demands).await;
     let right = nats.environment();
     is_let_in(&right).await;
-    // The server asks for TLS by itself, so that no password leaves in the clear.
+    // The server requires TLS on its own, so that no password is sent in plain text.
     is_let_in(&but(
         &right,
         "NATS_URL",

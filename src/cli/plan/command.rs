@@ -237,7 +237,7 @@ mod tests {
         assert!(
             message
                 .to_string()
-                .contains("there are classic, fast, hevc"),
+                .contains("the profiles are classic, fast, hevc"),
             "{message}"
         );
         let message = decided(folder.path(), &["--ladder-file", "/nonexistent.toml"])

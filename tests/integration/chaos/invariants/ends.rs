@@ -74,7 +74,7 @@ pub(in super::super) fn lost(
     violations.extend(unknown.map(|job| of(job, "no one sent it")));
     if letters.len() > buried {
         violations.push(all(format!(
-            "{} events were buried, {buried} had to be",
+            "{} events became dead letters, {buried} had to",
             letters.len()
         )));
     }
@@ -88,7 +88,7 @@ pub(in super::super) fn ended_twice(logs: &BTreeMap<JobId, JobLog>) -> Vec<Viola
         for kind in FactKind::VARIANTS {
             let times = log.all(*kind).count();
             if times > 1 {
-                violations.push(of(job, format!("{} was told {times} times", kind.as_str())));
+                violations.push(of(job, format!("{} was published {times} times", kind.as_str())));
             }
         }
         let verdict = log.first(FactKind::Verdict).map(|told| &told.fact);
@@ -143,7 +143,7 @@ pub(in super::super) fn wrong_ends(
             };
             if !right {
                 let what = format!(
-                    "its expected end was {:?} (told canceled: {was_told}), it ended {:?}: {:?}",
+                    "its expected end was {:?} (answered as canceled: {was_told}), it ended {:?}: {:?}",
                     sent.expected_end, ended.outcome, ended.error
                 );
                 violations.push(of(job, what));

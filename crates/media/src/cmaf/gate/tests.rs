@@ -67,7 +67,7 @@ fn every_single_deviation_is_caught() {
         (|s| s[1].1.starts_with_sync = false, "key frame"),
         (|s| s[0].1.syncs = 2, "has 2 key frames"),
         (|s| s[0].1.duration += 1, "should last"),
-        (|s| s[1].0 = 3, "segment 3 stands"),
+        (|s| s[1].0 = 3, "segment 3 is at the place"),
     ];
 
     for (damage, wanted) in damages {
