@@ -113,7 +113,7 @@ catalogue! {
     "fluxhls_s3_requests_total" Kind::Counter, All, [OPERATION, S3_RESULT], "Requests to object storage, by operation and result.";
     "fluxhls_s3_request_duration_seconds" Kind::Seconds(REQUEST), All, [OPERATION], "Time of requests to object storage, by operation.";
 
-    "fluxhls_uploads_total" Kind::Counter, Intake, [UPLOAD], "Upload events taken in, by result.";
+    "fluxhls_uploads_total" Kind::Counter, Intake, [UPLOAD], "Upload events processed, by result.";
     "fluxhls_deleted_files_total" Kind::Counter, Intake, [], "Delete events carried out.";
 
     "fluxhls_slots" Kind::Gauge, Worker, [CLASS], "Tasks this process can run at a time, by class.";
