@@ -53,7 +53,7 @@ impl StorageAccess {
         }
     }
 
-    /// Why no task is started, for people; nothing where tasks are.
+    /// Why no task is started, for people; none if tasks are started.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let (what, reason) = match self {
@@ -93,14 +93,14 @@ impl CircuitBreaker {
         self.0.borrow().clone()
     }
 
-    /// How long a task that would start now has to wait; nothing when it may start.
+    /// How long a task that would start now has to wait; none if it may start.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         (*self.0.borrow() != StorageAccess::Granted).then(Self::retry_delay)
     }
 
     /// How long a task waits before the storage is asked again. Up to twice the least time, so that
-    /// tasks that waited together do not come back together.
+    /// tasks that waited together do not all return at the same time.
     pub(super) fn retry_delay() -> Duration {
         MIN_RETRY_DELAY.mul_f64(1.0 + rand::random::<f64>())
     }
@@ -127,7 +127,7 @@ impl CircuitBreaker {
     }
 }
 
-/// How long a task of a class waits for the storage; nothing where it need not.
+/// How long a task of a class waits for the storage; none if it need not.
 pub(super) fn storage_pause(jobs: &Jobs, class: Class) -> Option<Duration> {
     let pause = jobs.breaker.pause()?;
     meter::storage_wait(class);

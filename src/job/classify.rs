@@ -32,8 +32,8 @@ pub async fn classify_source_error(jobs: &Jobs, error: &StorageError) -> Failure
     }
 }
 
-/// The failure of a request to the output bucket. The circuit opens where it is not this
-/// request alone.
+/// The failure of a request to the output bucket. The circuit opens if other requests are affected,
+/// too.
 pub async fn classify_output_error(jobs: &Jobs, error: &StorageError) -> Failure {
     blamed_on(probe_storage(jobs).await, error)
 }

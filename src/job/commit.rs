@@ -24,7 +24,7 @@ use crate::crash;
 /// segments stay far below it.
 pub const SMALL_OBJECT: u64 = 64 << 20;
 
-/// Carries out a verdict to commit and returns what is to be announced.
+/// Carries out a verdict to commit and returns what to announce.
 ///
 /// # Errors
 /// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket,
@@ -183,9 +183,8 @@ async fn read_committed_master(
     })
 }
 
-/// Whether an owner gives way to a job of an upload event: to a newer job of its file, and once
-/// that was deleted, to a job of its new life alone, whatever the order in which jobs were
-/// accepted.
+/// Whether a job of an upload event may replace an owner: a newer job of its file may, and after
+/// the file was deleted only a job of a later upload, in whatever order the jobs were accepted.
 fn gives_way(owner: &Current, ours: &Current, event: &EventOrder) -> bool {
     owner.file_id == ours.file_id
         && match owner.deleted {

@@ -1,4 +1,4 @@
-//! Deleting a file: its jobs end, what they made goes, and a tombstone stays.
+//! Deleting a file: its jobs end, their outputs are removed, and a tombstone stays.
 //!
 //! A delete event removes what was uploaded before it, by the order of `HLS_UPLOADS`, and nothing
 //! else. Intake and a deletion may be at work on one file at the same moment, on two hosts. Intake
@@ -24,7 +24,7 @@ use super::state::JobState;
 use super::verdict::{SettleError, fail_uncommittable_job, settle_job};
 use crate::crash;
 
-/// The delete event that a job did not outlive; nothing where the job lives.
+/// The delete event that ended a job; none if the job is not deleted.
 ///
 /// # Errors
 /// [`Unread`] where the tombstone cannot be read.
@@ -60,8 +60,8 @@ pub async fn delete_file(
         delete_job(jobs, state, tombstone.event).await?;
     }
 
-    // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each
-    // place where they may be is listed.
+    // The log keeps facts for 90 days. Older outputs are found only by their receipts, so each
+    // prefix where they may be is listed.
     let mut places = BTreeSet::new();
     places.extend(OutputPrefix::of_file(&jobs.settings.output_root, file));
     places.extend(delete.output_prefix.clone());
@@ -127,8 +127,7 @@ async fn find_jobs_to_delete(
         .filter_map(|subject| subject::parse_job_of_file(subject))
     {
         let state = match jobs.state(&job).await {
-            // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes
-            // public.
+            // It ends as failed in any case, so that nothing of it becomes public.
             Err(unread @ Unread::Broken { .. }) => {
                 end_broken_job(jobs, &job, unread).await?;
                 continue;
@@ -246,7 +245,7 @@ async fn retire_owner(
                 let deleted = ours.deleted;
                 (Current { deleted, ..owner }, seq)
             }
-            // A job of the file's new life keeps the prefix.
+            // A job of a later upload of the file keeps the prefix.
             Some((owner, _)) => break owner,
             None => (ours.clone(), 0),
         };
@@ -313,7 +312,7 @@ async fn find_forgotten_jobs(
         let is_theirs =
             receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
 
-        // A job that the log still knows goes by its facts, with `delete_job`.
+        // A job that is still in the log is deleted by its facts, with `delete_job`.
         let accepted = subject::fact(&job, FactKind::Accepted);
         if is_theirs && jobs.log.last(topology::JOBS, &accepted).await.is_none() {
             forgotten.insert(job);

@@ -21,10 +21,10 @@ use super::{CircuitBreaker, JobState, Jobs, Readiness, StorageAccess};
 use crate::job::failure::{Failure, Remedy};
 use crate::worker::admission::Reservation;
 
-/// How often a source that cannot be had yet is looked for.
+/// How often a source that is not available yet is checked.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Since when the source of a task is denied, where its newest start was given back for that.
+/// Since when the source of a task is denied, if its newest start was released for that.
 async fn find_denial(jobs: &Jobs, state: &JobState, task: TaskName) -> Option<DateTime<Utc>> {
     // For most tasks this says enough, without another request.
     if state.work.released(task) == 0 {
@@ -38,9 +38,9 @@ async fn find_denial(jobs: &Jobs, state: &JobState, task: TaskName) -> Option<Da
     is_newest.then(|| since(&released, &message))
 }
 
-/// Reads a byte of the source of a task whose newest start was given back since it was denied;
-/// looking it up may be allowed where reading is not. Nothing where the task may start for all
-/// that this knows.
+/// Reads a byte of the source of a task whose newest start was released because the source was
+/// denied; a lookup may be allowed where reading is not. None if this is no reason against starting
+/// the task.
 pub async fn check_denied_source(
     jobs: &Jobs,
     source: &Source,
@@ -74,8 +74,8 @@ pub async fn readiness_after_failure(
     }
 }
 
-/// Whether a task may start whose source was denied when it was just looked at. It may the
-/// first time, so that the denial is put on record with the attempt it gives back.
+/// Whether a task may start whose source was just denied. It may the first time, so that the denial
+/// is recorded with the released attempt.
 async fn readiness_after_denial(
     jobs: &Jobs,
     denied: Failure,

@@ -187,7 +187,7 @@ pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) 
 }
 
 /// The pause before attempt `used + 1`: doubling from `first`, at most ten minutes, with up to a
-/// quarter more so that many tasks that failed together do not come back together.
+/// quarter more, so that many tasks that failed together do not all return at the same time.
 fn backoff(first: Duration, used: u64) -> Duration {
     let doublings = u32::try_from(used.saturating_sub(1).min(10)).unwrap_or(10);
     let pause = (first * 2_u32.pow(doublings)).min(Duration::from_secs(600));

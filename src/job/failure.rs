@@ -107,7 +107,7 @@ impl Failure {
     /// The failure of work that panicked.
     #[must_use]
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        // `panic!` carries a `String` where it has arguments, else a `&str`.
+        // `panic!` carries a `String` if it has arguments, else a `&str`.
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Self::internal(&format!(

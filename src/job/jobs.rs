@@ -1,4 +1,4 @@
-//! Access to the log of all jobs, and what every stage needs besides: the output bucket and public
+//! Access to the log of all jobs, and what else every stage needs: the output bucket and public
 //! names.
 
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl Jobs {
         format!("{}{key}", self.settings.live_base_url)
     }
 
-    /// The job as the log has it now; nothing when it was never accepted.
+    /// The job as the log has it now; none if it was never accepted.
     ///
     /// # Errors
     /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it
@@ -82,8 +82,8 @@ impl Jobs {
             .map(|subject| Ok(subject::read_fact(subject)?.1));
         let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
 
-        // None of these waits for another: what is published of a job meanwhile is in none of them
-        // or in some, as if they were read in a row.
+        // None of these waits for another: what is published about a job meanwhile is in none of
+        // them or in some, as if they were read one after the other.
         let (accepted, planned, cancel, verdict, work) = futures::join!(
             self.last_fact(job, FactKind::Accepted, &kinds),
             self.read_fact(job, FactKind::Planned, &kinds),
@@ -134,7 +134,7 @@ impl Jobs {
         Ok(Some((wire::read(&subject, &stored.payload)?, stored.seq)))
     }
 
-    /// The tombstone of a file, with its sequence; nothing where the file was never deleted.
+    /// The tombstone of a file, with its sequence; none if the file was never deleted.
     ///
     /// # Errors
     /// [`Unread`] where there is one that cannot be read.

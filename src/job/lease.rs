@@ -96,8 +96,8 @@ async fn send_heartbeats(
             return LeaseEnd::Stalled;
         }
 
-        // After a pause of the whole process this comes first: the deadline is judged by what
-        // the server says now.
+        // After a pause of the whole process this comes first: the deadline is judged by the
+        // current answer of the server.
         let beat = async {
             let alive = delivery.heartbeat().await;
             (

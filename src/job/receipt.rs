@@ -36,7 +36,7 @@ pub struct Receipt {
     pub revision: u64,
     /// Length of the output in seconds.
     pub duration_seconds: f64,
-    /// What was made, as `ended` says it.
+    /// The renditions, as in `ended`.
     pub renditions: Vec<EndedRendition>,
     /// Key of the poster, where one was made.
     pub poster: Option<String>,
@@ -82,7 +82,7 @@ pub struct TaskResult {
     /// Where its list lies, if it is an object.
     #[serde(default)]
     pub list: Option<ObjectRef>,
-    /// Whether this is a repair: what it holds takes the place of what was made before.
+    /// Whether this is a repair: its objects replace those of the earlier output.
     #[serde(default)]
     pub repair: bool,
 }

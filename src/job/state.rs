@@ -49,7 +49,7 @@ pub struct JobState {
 pub struct WorkState {
     /// Tasks with a result.
     pub done: BTreeSet<TaskName>,
-    /// Tasks that had to be done again.
+    /// Tasks that had to be repeated.
     pub redo: BTreeSet<TaskName>,
     /// The ranges of tasks that are in the bucket before the task is done.
     pub parts: BTreeMap<TaskName, BTreeSet<u32>>,

@@ -1,4 +1,4 @@
-//! The five steps every task of every class goes through. Acknowledgement comes last.
+//! The five steps of every task of every class. Acknowledgement comes last.
 //!
 //! 1. Read the job and the task's own history from the leader.
 //! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts:
@@ -121,8 +121,8 @@ impl Run {
                 return Ok(Disposition::LeaveUnacked);
             }
 
-            // The binding keeps the room reserved until the work is done; `_` would free it at
-            // once.
+            // The binding keeps the resources reserved until the work is done; `_` would free them
+            // at once.
             let _room = match readiness {
                 Readiness::Ready(room) => room,
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
@@ -177,7 +177,8 @@ impl Run {
     /// What log lines and traces say of the work of one attempt.
     fn span(&self, state: &JobState, attempt: u64) -> Span {
         let trace = state.traceparent.as_deref();
-        // Of the highest level, so that no filter of lines takes it from the lines it lets through.
+        // At the highest level, so that no filter removes the span from the lines that it lets
+        // through.
         let span = tracing::error_span!(
             "task",
             otel.name = self.key.class.as_str(),
@@ -310,8 +311,8 @@ impl Run {
         Ok(Some(seq))
     }
 
-    /// Publishes what was made, as the first result of the task. What a loser made is swept away
-    /// later.
+    /// Publishes the output as the first result of the task. The output of a losing attempt is
+    /// removed later.
     async fn publish(
         &self,
         state: &JobState,
@@ -369,7 +370,7 @@ impl Run {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
+    /// Requests that tasks are repeated, then acknowledges `finish` before it can be needed again.
     async fn redo(
         &self,
         state: &JobState,

@@ -132,10 +132,10 @@ async fn publish_end(jobs: &Jobs, state: &JobState, ended: Ended) -> Result<(), 
     Ok(())
 }
 
-/// Removes the private copy of the source, before the end is announced, so that a death in
-/// between removes it again. Of every job: an attempt to plan may have made one that the plan
-/// which counts does not name. A storage that does not answer must not keep a cancel from its
-/// end, so the removal is given up soon, and what is left is logged.
+/// Removes the private copy of the source, before the end is announced, so that a crash in between
+/// removes it again. This is done for every job: an attempt to plan may have made a copy that the
+/// authoritative plan does not name. A storage that does not answer must not prevent a cancellation
+/// from ending, so the removal is given up soon, and what is left is logged.
 async fn remove_source_copy(jobs: &Jobs, state: &JobState) {
     let keys = [storage::source_copy(state.job_id.as_str())];
     let removed = tokio::time::timeout(REMOVAL, jobs.output.delete(&keys)).await;

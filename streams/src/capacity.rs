@@ -87,7 +87,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Str
     fills.max_by(|one, other| one.share.total_cmp(&other.share))
 }
 
-/// How full the account is, or the fullest of its tiers; nothing where it has no limit.
+/// How full the account is, or the fullest of its tiers; none if it has no limit.
 #[must_use]
 pub fn account_fill(account: &Account) -> Option<StreamFill> {
     let whole = (account.storage, &account.limits);
@@ -144,8 +144,8 @@ impl<'a> JetStreamLimits<'a> {
     }
 }
 
-/// Why an account will refuse these streams or consumers that are not there yet, with the fix;
-/// nothing where none of its limits is in the way.
+/// Why an account will refuse these streams or consumers that are not there yet, with the fix; none
+/// if none of its limits is in the way.
 #[must_use]
 pub fn exceeded_limit(
     account: &Account,

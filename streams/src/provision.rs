@@ -421,7 +421,7 @@ impl Server<'_> {
     }
 
     /// The configuration of what is there, as the server reports it, and as this program reads it;
-    /// nothing where the server has no such stream or consumer.
+    /// none if the server has no such stream or consumer.
     async fn found<C: DeserializeOwned>(self, subject: &str) -> Result<Option<Found<C>>, Refusal> {
         #[derive(Deserialize)]
         struct Info {

@@ -31,7 +31,7 @@ impl Rational {
     /// Zero.
     pub const ZERO: Self = Self { num: 0, den: 1 };
 
-    /// `num/den` in lowest terms; nothing when `den` is zero or the result does not fit.
+    /// `num/den` in lowest terms; none if `den` is zero or the result does not fit.
     #[must_use]
     pub fn new(num: i64, den: i64) -> Option<Self> {
         Self::reduce(i128::from(num), i128::from(den))

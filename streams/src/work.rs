@@ -183,7 +183,7 @@ pub struct TaskOutput {
     /// tracks task.
     #[serde(default)]
     pub poster: Option<ObjectRef>,
-    /// How much there is to see in that picture, 0 being black; nothing where no one looked, as at
+    /// How much there is to see in that picture, 0 being black; none if no one looked, as at
     /// covers.
     #[serde(default)]
     pub poster_score: Option<f64>,

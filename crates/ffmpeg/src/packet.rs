@@ -26,7 +26,7 @@ pub(super) struct Packet {
 }
 
 impl Packet {
-    /// Reads one line; nothing when it is no packet.
+    /// Reads one line; none if it is not a packet.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut packet = Self {
             stream: u32::MAX,

@@ -29,7 +29,7 @@ pub enum Sniff {
 }
 
 impl Sniff {
-    /// The failure this means; nothing where probing shall decide.
+    /// The failure for this content; none if probing decides.
     #[must_use]
     pub const fn code(self) -> Option<Code> {
         match self {

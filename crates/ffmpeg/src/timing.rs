@@ -260,8 +260,8 @@ pub(super) fn intervals(times: &[f64], packets: usize) -> String {
         .join(",")
 }
 
-/// Seconds from each key frame to the time that was sought; nothing when a seek did not land on a
-/// key frame at or before its time.
+/// Seconds from each key frame to the time that was sought; none if a seek did not land on a key
+/// frame at or before its time.
 pub(super) fn leads(times: &[f64], landed: &[Packet]) -> Option<Vec<f64>> {
     /// Printed times are rounded to microseconds.
     const ROUNDING: f64 = 2e-6;

@@ -35,8 +35,8 @@ pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     }
 }
 
-/// Processor time of a process in clock ticks (proc(5), `utime` and `stime`); nothing where there
-/// is no such file.
+/// Processor time of a process in clock ticks (proc(5), `utime` and `stime`); none if there is no
+/// such file.
 pub(super) fn cpu_ticks(pid: u32) -> Option<u64> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }

@@ -60,8 +60,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Takes charge of a message that came by `nats`; nothing when its reply subject does not say
-    /// where it comes from.
+    /// Takes charge of a message that came by `nats`; none if its reply subject does not say where
+    /// it comes from.
     #[must_use]
     pub fn new(message: Message, nats: &Nats) -> Option<Self> {
         let (seq, time) = message

@@ -109,8 +109,8 @@ impl Log {
         self.repeat_until_answered("read", subject, read).await
     }
 
-    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not
-    /// any more.
+    /// The message at `seq`, as the stream's leader has it; none if it does not exist, or no longer
+    /// exists.
     pub async fn at(&self, stream: &str, seq: u64) -> Option<StoredMessage> {
         let read = || store::at(self.nats(), stream, seq);
         self.repeat_until_answered("read", stream, read).await

@@ -32,7 +32,7 @@ impl Picture {
         }
     }
 
-    /// A picture of these pixels; nothing when they are too few or too many.
+    /// A picture of these pixels; none if they are too few or too many.
     #[must_use]
     pub fn of(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
         (pixels.len() == width * height * 3).then_some(Self {

@@ -74,8 +74,8 @@ impl Api {
             () = &mut answered => {}
             () = stop.cancelled() => {
                 service.stop().await?;
-                // The endpoints end by themselves now, once the questions that came until here are
-                // answered. Where NATS is away none of them ends, and no one can be answered.
+                // The endpoints now end on their own, once the requests received so far are
+                // answered. If NATS is down, none of them ends, and no one can be answered.
                 let _ = timeout(ANSWER_LIMIT, answered).await;
             }
         }

@@ -26,7 +26,7 @@ impl Refusal {
         Self::new(404, format!("There is no {what}."))
     }
 
-    /// It is not to be done with the job as it is.
+    /// The request is not possible in the current state of the job.
     pub(super) fn conflict(sentence: String) -> Self {
         Self::new(409, sentence)
     }

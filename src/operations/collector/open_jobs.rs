@@ -98,7 +98,7 @@ mod tests {
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty())
             .collect();
-        // The recorder keeps no order.
+        // The recorder is unordered.
         lines.sort_unstable();
         assert_eq!(
             lines,

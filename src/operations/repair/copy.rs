@@ -22,7 +22,7 @@ use crate::job::failure::Failure;
 const MAX_COPY_DURATION: Duration = Duration::from_secs(6 * 3600);
 
 impl Repair<'_> {
-    /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
+    /// The plan with a fresh copy of its source; none if tasks read the source itself.
     pub(super) async fn remake_source_copy(&self) -> Result<Option<Planned>, Failure> {
         let plan = &self.found.receipt.planned;
         let Some(copy) = &plan.source.copy else {

@@ -17,7 +17,7 @@ pub enum RepairError {
         "another repair, or a newer job of the file, was faster; nothing of this repair is public: verify again"
     )]
     Overtaken,
-    /// What was made again fails its checks.
+    /// The repaired output fails its checks.
     #[error("the repaired output fails its checks: {0}; nothing of it is public")]
     CheckFailed(String),
     /// It could not be made again.

@@ -86,7 +86,7 @@ pub async fn find_public_output(
 ) -> Result<PublicOutput, FindError> {
     let search = Search { bucket, prefix };
     let found = match owner {
-        // Of a deleted file nothing is public, whatever is still in the bucket.
+        // Nothing of a deleted file is public, whatever is still in the bucket.
         Some((current, _)) if current.deleted.is_some() => {
             return Err(FindError::Nothing(prefix.clone()));
         }

@@ -31,7 +31,7 @@ use crate::worker::admission::{ResourceRequirements, used};
 /// hung.
 const MIN_SPEED: f64 = 0.01;
 
-/// The time a run has besides what its media takes.
+/// The time a run has in addition to the time for its media.
 const EXTRA_TIME: Duration = Duration::from_secs(300);
 
 /// One run of ffmpeg that is about to start.
@@ -46,7 +46,7 @@ pub(super) struct FfmpegRun<'a> {
     pub(super) renditions: &'a [RenditionDir],
     /// Whether its progress is published.
     pub(super) progress: ProgressMode,
-    /// How many runs over the same segments went before it in its task, each with other renditions.
+    /// How many earlier runs over the same segments its task had, each with other renditions.
     pub(super) earlier_passes: u32,
 }
 
@@ -74,7 +74,7 @@ struct Uploads {
     segments: Vec<Vec<UploadedSegment>>,
     /// One for each rendition, or none at all.
     inits: Vec<ObjectRef>,
-    /// The end of what ffmpeg said.
+    /// The end of the output of ffmpeg.
     stderr: String,
 }
 
@@ -87,8 +87,8 @@ impl FfmpegRun<'_> {
         // On the heap, since the future is large and a task may hold two.
         let result = Box::pin(self.encode_and_upload(task_dir.path())).await;
 
-        // A source cut short looks to ffmpeg like one that ends there. So a read that failed fails
-        // the run, whatever the exit code.
+        // To ffmpeg, a truncated source looks like one that ends there. So a failed read fails the
+        // run, whatever the exit code.
         let server = &self.source.server;
         if let Some(fault) = server.fault() {
             let failure = classify_source_error(&self.task.context.jobs, &fault.error).await;
@@ -222,8 +222,8 @@ impl FfmpegRun<'_> {
 }
 
 impl EncodedOutput {
-    /// Takes a rendition through its gate, which counts its frames or samples, and uploads its init
-    /// segment where that is not there yet.
+    /// Checks a rendition with its gate, which counts its frames or samples, and uploads its init
+    /// segment if that is still missing.
     pub(super) async fn check_rendition(
         &self,
         task: &EncodeTask<'_>,

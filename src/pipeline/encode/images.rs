@@ -105,7 +105,7 @@ fn encode_jpeg((picture, score): (Picture, f64)) -> io::Result<(Bytes, f64)> {
     Ok((bytes.into(), score))
 }
 
-/// The tiles of a chunk, if they are all there; nothing where it has none.
+/// The tiles of a chunk, if they are all there; none if it has none.
 async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes> {
     let storyboard = plan.storyboard?;
     let (first, end) = plan.video.as_ref()?.chunk_frames(chunk)?;
@@ -140,7 +140,7 @@ mod tests {
         height: 4,
     };
 
-    /// Pictures one after the other: each a gradient that reaches so far.
+    /// Consecutive pictures: each is a gradient up to this value.
     fn choice(most: &[usize]) -> io::Result<(Picture, f64)> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(argv::POSTER_FILE);

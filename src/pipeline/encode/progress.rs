@@ -23,7 +23,7 @@ const AUDIO_WEIGHT: f64 = 0.05;
 pub(super) enum ProgressMode {
     /// It is.
     Published,
-    /// It is not: a later run of the task goes over the same media, and is the larger part of the
+    /// It does not: a later run of the task goes over the same media, and is the larger part of the
     /// work.
     Hidden,
 }

@@ -93,7 +93,7 @@ impl<'a> RangePublisher<'a> {
         Ok(())
     }
 
-    /// The segments of the next range, by rendition, once all are there that will be.
+    /// The segments of the next range, by rendition, once all of them exist.
     fn next_complete(
         &self,
         dirs: &[RenditionDir],

@@ -151,8 +151,8 @@ impl EncodeTask<'_> {
         objects
     }
 
-    /// The output as it travels in `done`: in the message, or as an object of the bucket where it
-    /// is long.
+    /// The output as `done` contains it: in the message, or as an object in the bucket if it is
+    /// long.
     pub(super) async fn store_output(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
         let bytes = wire::encode(&output);
         if bytes.len() <= MAX_INLINE_BYTES {

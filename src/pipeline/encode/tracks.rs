@@ -69,8 +69,8 @@ pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, F
     Ok(output)
 }
 
-/// Encodes everything. Where ffmpeg crashes in a run that makes subtitles or a cover, too, they may
-/// be to blame: the audio is then made without them. Nothing where nothing can be made.
+/// Encodes everything. If ffmpeg crashes in a run that also makes subtitles or a cover, these may
+/// be the cause: the audio is then encoded without them. None if nothing can be made.
 async fn encode_or_drop_extras(
     task: &EncodeTask<'_>,
     warnings: &mut Vec<String>,

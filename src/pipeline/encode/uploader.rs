@@ -132,8 +132,8 @@ impl SegmentUploader<'_> {
     }
 }
 
-/// Puts one small object under a key that carries the attempt, and says what is there now. A number
-/// that was given out before, by a stream that was restored from an older copy, overwrites nothing:
+/// Writes one small object under a key with the attempt, and returns the stored object. A number
+/// that was already assigned, because a stream was restored from an older copy, overwrites nothing:
 /// the attempt fails, and the next one has another number.
 pub(super) async fn put_object(
     jobs: &Jobs,

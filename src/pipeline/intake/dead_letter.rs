@@ -1,4 +1,4 @@
-//! Events that are kept as dead letters, and which reasons make them so.
+//! Events that become dead letters, and the reasons.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ impl Intake {
                 );
                 Disposition::Ack
             }
-            // The event can be kept nowhere else than in its own stream, so it stays there and is
-            // delivered again.
+            // The event can only be kept in its own stream, so it stays there and is delivered
+            // again.
             Err(refused) => {
                 tracing::error!(%refused, seq = delivery.seq, "not even a dead letter can be published");
                 Disposition::Retry(Duration::from_secs(60))

@@ -1,4 +1,4 @@
-//! Delete event → the file's jobs end, what they made goes, a tombstone stays.
+//! Delete event → the jobs of the file end, their outputs are removed, a tombstone stays.
 
 use std::convert::Infallible;
 

@@ -97,8 +97,8 @@ impl Intake {
         match taken {
             Ok(Ok(disposition)) => disposition,
             Ok(Err(error)) => self.settle_error(&delivery, stage, error).await,
-            // No job has a deadline yet that would end this: the event would come again without
-            // end.
+            // No job has a deadline yet that would end this: the event would be delivered again
+            // forever.
             Err(panic) => {
                 self.settle_internal_error(&delivery, stage, &Failure::of_panic(&*panic).message)
                     .await

@@ -231,7 +231,7 @@ fn latest_segments<'a>(
     Ok(segments)
 }
 
-/// A rendition must be as long as what it was made of.
+/// A rendition must be as long as its input.
 #[expect(
     clippy::cast_precision_loss,
     reason = "frame counts stay far below 2^52"

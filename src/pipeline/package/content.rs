@@ -75,7 +75,7 @@ fn last_evidence<'a>(
             .filter(|evidence| evidence.name == *rendition.name())
             .map(|evidence| (made.task, evidence))
     };
-    // Repairs come last in `made`, and of equal keys a map keeps the last value.
+    // Repairs are last in `made`, and of equal keys a map keeps the last value.
     made.iter().flat_map(of_rendition).collect()
 }
 

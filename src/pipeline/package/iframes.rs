@@ -8,8 +8,8 @@ use streams::plan::{Planned, Rendition, VideoRendition};
 
 use super::assembly::AssembledRendition;
 
-/// The playlist, and the rendition it is over. Nothing where there is no video, or older builds
-/// made a part of it and did not note where key frames end.
+/// The playlist, and its rendition. None if there is no video, or if an older build made a part of
+/// it and did not record where key frames end.
 pub(super) fn playlist(
     plan: &Planned,
     renditions: &[AssembledRendition],

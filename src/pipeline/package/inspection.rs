@@ -22,7 +22,7 @@ use crate::job::receipt::TaskResult;
 /// Checks every object of the renditions, and the objects that were made in addition to them.
 ///
 /// # Errors
-/// The tasks to do again, or what kept it from being looked at.
+/// The tasks to repeat, or why the check was not possible.
 pub(super) async fn inspect_bucket(
     publication: &Publication<'_>,
     keys: &JobKeys,
@@ -136,7 +136,7 @@ fn find_difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) ->
     }
 }
 
-/// What is wrong with an init segment as it reads back; nothing where it is as it was written.
+/// What is wrong with an init segment as it reads back; none if it is as it was written.
 async fn find_init_fault(
     jobs: &Jobs,
     rendition: &AssembledRendition,

@@ -34,9 +34,9 @@ pub(super) struct PublishedSegments {
 }
 
 /// The playlist as it was, or a new one, with all segments of `pieces` that follow without a gap
-/// and end by `limit`, in seconds. Nothing where there is none to list. What would need another
-/// init segment is not listed: that would be a discontinuity. The last segment comes together with
-/// the end: players that read it first wait for another one, and some never ask again.
+/// and end by `limit`, in seconds. None if there is none to list. What would need another init
+/// segment is not listed: that would be a discontinuity. The last segment comes together with the
+/// end: players that read it first wait for another one, and some never ask again.
 pub(super) fn extend_playlist(
     plan: &Planned,
     before: Option<LivePlaylist>,

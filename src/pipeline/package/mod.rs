@@ -1,9 +1,9 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job
 //! may commit.
 //!
-//! While a job is encoded its live playlists follow what is made: `live_playlists` (the handler of
-//! `playlist`), `published_output` (what tasks published so far) and `live_content` (pure: what a
-//! live playlist lists).
+//! While a job is encoded, its live playlists list the finished segments: `live_playlists` (the
+//! handler of `playlist`), `published_output` (what tasks published so far) and `live_content`
+//! (pure: what a live playlist lists).
 //!
 //! In reading order: `handler` (of `finish`), `outputs` (the outputs of the tasks, from the log and
 //! the bucket), `publish` (the check of a whole `publication`, and everything `derived` from it),

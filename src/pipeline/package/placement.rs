@@ -19,7 +19,7 @@ pub(super) struct Placement<'a> {
 pub(super) enum ObjectPlace<'a> {
     /// It has to be written under this key.
     Write(String),
-    /// It is there.
+    /// It exists.
     Existing(&'a ObjectRef),
 }
 

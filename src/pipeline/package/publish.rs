@@ -33,7 +33,7 @@ impl Publication<'_> {
     /// a second writer writes the same.
     ///
     /// # Errors
-    /// The tasks that must be done again, or what kept it from being done.
+    /// The tasks that must be repeated, or why it was not possible.
     pub async fn publish(&self) -> Result<Receipt, OutputFault> {
         let (receipt, derived) = self.draft().await?;
         let renditions = self.assemble_renditions()?;
@@ -311,7 +311,7 @@ impl Publication<'_> {
     }
 }
 
-/// What of the previews a plan promises is not there, as stable words.
+/// The missing previews of a plan, as stable words.
 fn missing_images(
     plan: &Planned,
     poster: Option<&ObjectRef>,

@@ -30,8 +30,8 @@ const SHEET_JPEG_QUALITY: u8 = 75;
 /// Objects with tiles that are read ahead.
 const MAX_READ_AHEAD: usize = 2;
 
-/// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing
-/// or are not what their tasks made.
+/// Makes the sheets of the storyboard of the plan; none if it has none, or if tiles are missing or
+/// differ from the output of their tasks.
 ///
 /// # Errors
 /// Only what the storage says: it may be asked again.
@@ -105,7 +105,7 @@ struct TileObject {
     bytes: usize,
 }
 
-/// The objects with tiles, in the order of the video; nothing where one is missing.
+/// The objects with tiles, in the order of the video; none if one is missing.
 fn find_tile_objects(
     plan: &Planned,
     storyboard: Storyboard,

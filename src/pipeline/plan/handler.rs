@@ -95,8 +95,8 @@ impl Planner {
             .max(1)
     }
 
-    /// The failure of a source that was gone, or that was first denied and then not there, when its
-    /// task had started.
+    /// The failure of a source that was missing, or first denied and then missing, when its task
+    /// had started.
     fn missing_source_failure(&self, code: Code, state: &JobState) -> Failure {
         let remedy = match remaining_source_wait(&self.context.jobs, state.accepted.time) {
             Some(_) => Remedy::AwaitSource,

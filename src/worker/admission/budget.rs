@@ -151,7 +151,7 @@ impl ResourceBudget {
         }
     }
 
-    /// Waits until `who` may start; nothing where it never may. `beat` is called while it waits.
+    /// Waits until `who` may start; none if it never may. `beat` is called while it waits.
     pub async fn wait(
         &self,
         who: &str,

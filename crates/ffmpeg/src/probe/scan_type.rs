@@ -109,7 +109,7 @@ impl FrameCounts {
         }
     }
 
-    /// What the frames are; nothing where too few show anything.
+    /// What the frames are; none if too few show anything.
     fn verdict(self, declared: DeclaredScan) -> Option<Fields> {
         let combed = self.top + self.bottom;
         let all = combed + self.progressive;
@@ -126,8 +126,8 @@ impl FrameCounts {
 }
 
 impl Prober<'_> {
-    /// What some frames of the main video look like, if it could be interlaced at all; nothing
-    /// where they cannot be looked at.
+    /// The analysis of some frames of the main video, if it could be interlaced; none if they
+    /// cannot be read.
     pub(super) async fn fields(&self, probe: &Probe) -> Option<Fields> {
         let (stream, video) = probe.main_video()?;
         let (start, end) = (stream.start?, stream.end?);

@@ -24,8 +24,8 @@ static SETPRIV: LazyLock<Option<&'static Path>> = LazyLock::new(|| {
         .find(|place| is_usable(place))
 });
 
-/// The program that ties another one to the life of the thread that starts it; nothing where none
-/// is installed, or only one too old or too small for it.
+/// The program that ties another one to the life of the thread that starts it; none if none is
+/// installed, or only one too old or too small for it.
 pub(super) fn setpriv() -> Option<&'static Path> {
     *SETPRIV
 }

@@ -205,7 +205,7 @@ impl Bench {
     }
 
     /// The levels of all whole blocks of a piece of a rendition, from segment `first` to before
-    /// `end`, as they are read back; nothing where it has no such segments.
+    /// `end`, as they are read back; none if it has no such segments.
     async fn made_levels(
         &self,
         rendition: &AudioRendition,

@@ -33,7 +33,7 @@ pub struct FragmentInfo {
     pub media_bytes: u64,
     /// Bytes from the start of the segment to the end of its first sample, where decoding can begin
     /// at that: what is before the other samples decodes to one picture, so that an I-frame
-    /// playlist (RFC 8216 section 4.3.3.6) can name it. Nothing where the sample lies elsewhere.
+    /// playlist (RFC 8216 section 4.3.3.6) can name it. None if the sample lies elsewhere.
     pub key_frame: Option<u64>,
 }
 

@@ -31,7 +31,7 @@ pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     Ok(())
 }
 
-/// Where the box that may begin at `at` ends; nothing where none can.
+/// Where the box that may begin at `at` ends; none if none can.
 fn end_of_box(body: &[u8], at: usize) -> Option<usize> {
     let header = &body[at..];
     let is_letter = |byte: &u8| matches!(byte, b' '..=b'~' | 0xa9);

@@ -151,8 +151,8 @@ fn replace_brands(bytes: &[u8]) -> Vec<u8> {
 /// A fragment, and its media.
 type Fragment<'a> = (Moof, &'a [u8]);
 
-/// The first sample of a fragment, and all others; nothing where there is only one, or the first
-/// one does not lie before the others.
+/// The first sample of a fragment, and all others; none if there is only one, or the first one does
+/// not lie before the others.
 fn split_first_sample<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
     let [traf] = &moof.traf[..] else { return None };
     let [run] = &traf.trun[..] else { return None };

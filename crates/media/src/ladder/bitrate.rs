@@ -48,7 +48,7 @@ pub struct Budget {
 
 impl Budget {
     /// The budget of a source of `bitrate` bits per second in `codec`, with pictures of `area`
-    /// pixels; nothing where either says nothing.
+    /// pixels; none if either says nothing.
     #[must_use]
     pub fn of(codec: &str, bitrate: Option<u64>, area: u64) -> Option<Self> {
         let (_, relative) = BITRATE_FACTORS

@@ -143,7 +143,7 @@ fn usual_matrix(video: &Video, transfer: Transfer) -> Matrix {
     }
 }
 
-/// The matrix ffmpeg calls `name`; nothing where it is not converted.
+/// The matrix ffmpeg calls `name`; none if it is not converted.
 fn named_matrix(
     name: &str,
     video: &Video,
@@ -168,7 +168,7 @@ fn named_matrix(
     }
 }
 
-/// The transfer ffmpeg calls `name`; nothing where it is not converted.
+/// The transfer ffmpeg calls `name`; none if it is not converted.
 fn named_transfer(name: &str) -> Option<Transfer> {
     match name {
         // The same curve by other names; and the ones of computers (IEC 61966-2-1) and of old
@@ -185,7 +185,7 @@ fn named_transfer(name: &str) -> Option<Transfer> {
     }
 }
 
-/// The primaries ffmpeg calls `name`; nothing where they are not converted.
+/// The primaries ffmpeg calls `name`; none if they are not converted.
 fn named_primaries(name: &str) -> Option<Primaries> {
     match name {
         "bt709" => Some(Primaries::Bt709),

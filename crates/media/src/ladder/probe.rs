@@ -43,7 +43,7 @@ pub struct Probe {
     pub seek_margin: f64,
     /// Whether its tracks are only known to readers that look deep into it.
     pub deep: bool,
-    /// How its packets are brought onto one clock; nothing where they are on one already.
+    /// How its packets are brought onto one clock; none if they are on one already.
     pub clock_repair: Option<ClockRepair>,
 }
 
@@ -177,11 +177,11 @@ pub struct Video {
     pub fields: Option<Fields>,
     /// ffmpeg's name of the pixel format, e.g. `yuv420p10le`.
     pub pixel_format: String,
-    /// Matrix coefficients, e.g. `bt709`; nothing where the source does not say.
+    /// Matrix coefficients, e.g. `bt709`; none if the source does not say.
     pub matrix: Option<String>,
-    /// Transfer characteristics, e.g. `smpte2084`; nothing where the source does not say.
+    /// Transfer characteristics, e.g. `smpte2084`; none if the source does not say.
     pub transfer: Option<String>,
-    /// Primaries, e.g. `bt2020`; nothing where the source does not say.
+    /// Primaries, e.g. `bt2020`; none if the source does not say.
     pub primaries: Option<String>,
     /// Whether pictures may be transparent in places.
     pub alpha: bool,

@@ -131,8 +131,8 @@ pub fn within(levels: Vec<Level>, blocks: &Range<u32>) -> Vec<Level> {
     levels
 }
 
-/// Compares what was made with what it was made of, over the blocks that were measured of both;
-/// nothing where there are none. Both are in the order of time.
+/// Compares the output with its input, over the blocks that were measured in both; none if there
+/// are none. Both are in order of time.
 #[must_use]
 pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     let partner = |level: &Level| {

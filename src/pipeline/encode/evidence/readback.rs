@@ -1,5 +1,5 @@
-//! Reads uploaded objects back: everything is hashed, and what holds samples is kept in the
-//! directory of the task to be looked into.
+//! Reads uploaded objects back: everything is hashed, and files with samples are kept in the
+//! directory of the task for the checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
