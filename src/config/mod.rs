@@ -26,7 +26,7 @@ pub const METRICS_PER_JOB: u64 = 200;
 /// Default of the setting of that name.
 pub const DATABASE_MAX_CONNECTIONS: u32 = 5;
 
-/// Where the tables are.
+/// The database.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {

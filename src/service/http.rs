@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// How the service is, in sentences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// What keeps it from doing its work; none means ready.
+    /// What prevents the service from working; none means ready.
     pub problems: Vec<String>,
     /// What an operator should know although the work continues.
     pub notices: Vec<String>,

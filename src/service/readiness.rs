@@ -1,4 +1,4 @@
-//! What keeps the service from its work, looked for every few seconds.
+//! Checks every few seconds what prevents the service from working.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long JetStream may take to say how streams and consumers are.
 const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
-/// What may keep the service from its work.
+/// What may prevent the service from working.
 pub(super) struct ReadinessProbe {
     pub(super) jobs: Jobs,
     /// How streams and consumers are to be sized.
@@ -53,8 +53,8 @@ impl ReadinessProbe {
                     notices: Vec::new(),
                 };
             } else if round.is_multiple_of(2) || !streams.problems.is_empty() {
-                // At half the pace, since every process of a fleet asks. While something is wrong
-                // it is looked at each time, so that the notice goes soon.
+                // At half the rate, because every process of a fleet asks. While something is wrong
+                // it is checked each time, so that the notice disappears soon.
                 streams = self.check_streams().await;
             }
 
@@ -105,7 +105,7 @@ impl ReadinessProbe {
         Health { problems, notices }
     }
 
-    /// What keeps the tables from the log, in the words of the part that noticed it.
+    /// What prevents the tables from following the log, in the words of the part that noticed it.
     fn table_problems(&self) -> Vec<String> {
         let database = self.database.iter();
         let mut problems: Vec<String> = database

@@ -38,7 +38,7 @@ pub struct Service {
     pub jobs: Jobs,
     /// The S3 client.
     pub storage: Storage,
-    /// What keeps the service from its work.
+    /// What prevents the service from working.
     pub health: watch::Receiver<Health>,
     /// The series of each open job as the text of a scrape; empty where this process does not
     /// project.
@@ -52,7 +52,7 @@ impl Service {
     /// Connects to everything and starts the roles. They end when `shutdown` says so.
     ///
     /// # Errors
-    /// What could not be reached, and the setting that says where it is.
+    /// When a service cannot be reached, with the setting of its address.
     pub async fn start(settings: &ServiceSettings, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let nats = Nats::connect(&settings.nats).await?;
         let storage = Storage::connect(&settings.storage).await;

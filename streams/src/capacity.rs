@@ -39,7 +39,7 @@ impl fmt::Display for StreamFill {
 }
 
 impl StreamFill {
-    /// What to do where it is full.
+    /// What to do if it is full.
     #[must_use]
     pub fn fix(&self) -> String {
         match &self.stream {
@@ -144,8 +144,8 @@ impl<'a> JetStreamLimits<'a> {
     }
 }
 
-/// Why an account will refuse these streams or consumers that are not there yet, with the fix; none
-/// if none of its limits is in the way.
+/// Why an account will refuse these missing streams or consumers, with the fix; none if its limits
+/// allow them.
 #[must_use]
 pub fn exceeded_limit(
     account: &Account,

@@ -55,7 +55,7 @@ pub struct TaskReport {
     /// The end of its standard error.
     #[serde(default)]
     pub stderr: String,
-    /// What the probe said of the source, where it came so far.
+    /// The result of the probe of the source, if there is one.
     #[serde(default)]
     pub probe: Option<Value>,
 }

@@ -1,5 +1,5 @@
-//! The contract of fluxhls as a crate: what messages are, where they travel, and how their streams
-//! come to be.
+//! The contract of fluxhls as a crate: the messages, their subjects, and the creation of their
+//! streams.
 //!
 //! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`]
 //! (every subject, built and parsed in one place), [`upload`] (the event that starts a job),

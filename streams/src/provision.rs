@@ -191,7 +191,7 @@ pub async fn apply(
     plan.create_durables(server).await?;
 
     let mut report = plan.report();
-    // The report is of the state before; all that could be changed has been.
+    // The report describes the state before; everything that could be changed has been changed.
     report
         .drifts
         .retain(|drift| drift.severity == Severity::Unchangeable);
@@ -349,7 +349,7 @@ const OPTIONAL_OF_STREAMS: [&str; 1] = ["republish"];
 const OPTIONAL_OF_CONSUMERS: [&str; 3] = ["filter_subject", "filter_subjects", "backoff"];
 
 impl<C: Serialize> ExistingConfig<C> {
-    /// The configuration to write, where there is anything an update can change.
+    /// The configuration to write, if an update can change anything.
     fn update(&self, optional: &[&str]) -> Option<Map<String, Value>> {
         let is_changeable = |drift: &Drift| drift.severity != Severity::Unchangeable;
         self.merged.drifts.iter().any(is_changeable).then(|| {
@@ -420,8 +420,8 @@ impl Server<'_> {
         .await
     }
 
-    /// The configuration of what is there, as the server reports it, and as this program reads it;
-    /// none if the server has no such stream or consumer.
+    /// The existing configuration, as the server reports it, and as this program reads it; none if
+    /// the server has no such stream or consumer.
     async fn found<C: DeserializeOwned>(self, subject: &str) -> Result<Option<Found<C>>, Refusal> {
         #[derive(Deserialize)]
         struct Info {

@@ -77,14 +77,14 @@ impl Rational {
         self.num as f64 / self.den as f64
     }
 
-    /// The sum, or nothing when it does not fit 64 bits.
+    /// The sum, or none if it does not fit 64 bits.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let (a, b) = (self.wide(), other.wide());
         Self::reduce(a.0 * b.1 + b.0 * a.1, a.1 * b.1)
     }
 
-    /// The difference, or nothing when it does not fit 64 bits.
+    /// The difference, or none if it does not fit 64 bits.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.checked_add(Self {
@@ -93,14 +93,14 @@ impl Rational {
         })
     }
 
-    /// The product, or nothing when it does not fit 64 bits.
+    /// The product, or none if it does not fit 64 bits.
     #[must_use]
     pub fn checked_mul(self, other: Self) -> Option<Self> {
         let (a, b) = (self.wide(), other.wide());
         Self::reduce(a.0 * b.0, a.1 * b.1)
     }
 
-    /// The quotient, or nothing when `other` is zero or it does not fit 64 bits.
+    /// The quotient, or none if `other` is zero or it does not fit 64 bits.
     #[must_use]
     pub fn checked_div(self, other: Self) -> Option<Self> {
         let (a, b) = (self.wide(), other.wide());

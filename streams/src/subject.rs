@@ -257,7 +257,7 @@ pub fn dead_task(key: &TaskKey) -> String {
     )
 }
 
-/// Where a dead letter comes from, as its subject says.
+/// The origin of a dead letter, from its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadOrigin {
     /// An upload event, with its sequence in `HLS_UPLOADS`.

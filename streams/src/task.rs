@@ -76,8 +76,7 @@ pub enum Duty {
     Video(u32),
     /// `tracks`
     Tracks,
-    /// `playlist`: the live playlists follow what is made. It counts no attempts and has no
-    /// result.
+    /// `playlist`: updates the live playlists. It counts no attempts and has no result.
     Playlist,
     /// `finish`
     Finish,

@@ -50,8 +50,8 @@ pub const STREAMS: [&str; 6] = [UPLOADS, JOBS, WORK, TASKS, PROGRESS, DEAD];
 pub struct Sizing {
     /// Copies of every stream: 1 on a single server, 3 in production.
     pub replicas: usize,
-    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for
-    /// `HLS_UPLOADS`, no word on the others).
+    /// Bytes that streams may hold, by name, if that differs from the contract (1 GiB for
+    /// `HLS_UPLOADS`, nothing for the others).
     pub max_bytes: BTreeMap<String, i64>,
     /// Messages of a consumer that may be in work or wait for their repetition.
     pub max_ack_pending: i64,
@@ -219,7 +219,8 @@ pub fn durables(sizing: &Sizing) -> Vec<Durable> {
         Durable {
             stream: UPLOADS,
             config: pull::Config {
-                // By name, so that an event a later release adds to the stream goes past this one.
+                // By name, so that this consumer does not receive events that a later release adds
+                // to the stream.
                 filter_subjects: vec![subject::UPLOAD.to_owned(), subject::DELETE.to_owned()],
                 ..base(INTAKE)
             },

@@ -86,13 +86,13 @@ pub struct Released {
 }
 
 impl Released {
-    /// The reason of a start whose source could not be had, because the storage denied it while it
-    /// served the output bucket, or because it was not there yet.
+    /// The reason of a start whose source was not available, because the storage denied it while it
+    /// served the output bucket, or because it did not exist yet.
     pub const AWAITS_SOURCE: &str = "awaits_source";
 }
 
-/// A start whose output did not pass its check. Where the next one measures the same, trying again
-/// is of no use.
+/// A start whose output did not pass its check. If the next one measures the same, another attempt
+/// is useless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCheck {
     /// Version of the payload.
@@ -116,7 +116,7 @@ pub struct Done {
     pub attempt: u64,
     /// Who made it.
     pub worker: String,
-    /// What was made, or where the list of it lies when it is too long for a message.
+    /// The output, or the location of its list if it is too long for a message.
     pub output: DoneOutput,
 }
 
@@ -130,9 +130,9 @@ pub enum DoneOutput {
     Object(ObjectRef),
 }
 
-/// A range of what a task makes, in the bucket before the rest: what live playlists are made of.
-/// The first writer of each range counts. The storage has confirmed every object; only `done` says
-/// that they were read back and fit the plan.
+/// A range of the output of a task, in the bucket before the rest: live playlists are made from
+/// these. The first writer of each range counts. The storage has confirmed every object; only
+/// `done` says that they were read back and fit the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Version of the payload.
@@ -141,9 +141,9 @@ pub struct Part {
     pub job_id: JobId,
     /// The task.
     pub task: TaskName,
-    /// The range, counted from zero within the task: see [`Part::range`]. Where a task goes over
-    /// its segments several times, each time for other renditions, the ranges of the next pass
-    /// follow those of the one before.
+    /// The range, counted from zero within the task: see [`Part::range`]. If a task makes several
+    /// passes over its segments, each for other renditions, the ranges of the next pass follow
+    /// those of the previous one.
     pub k: u32,
     /// The stream sequence of the attempt that made it.
     pub attempt: u64,
@@ -247,7 +247,7 @@ pub struct SegmentOutput {
     pub etag: Option<String>,
 }
 
-/// What was made of one subtitle track.
+/// The output of one subtitle track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubtitleOutput {
     /// The rendition.

@@ -13,8 +13,8 @@ use super::packet::Packet;
 /// again.
 const MIN_BACKWARD_JUMP_SECONDS: f64 = 0.25;
 
-/// Seconds by which a packet must lie behind all that came before it for the clock to have jumped.
-/// Below, something is missing. Players cut gaps of the same length out.
+/// Seconds by which a packet must be after all earlier ones to count as a jump of the clock. With
+/// less, something is missing. Players cut out gaps of the same length.
 const MIN_FORWARD_JUMP_SECONDS: f64 = 10.0;
 
 /// Seconds that a track may lose where timestamps restart. Encoders start audio before its first
@@ -73,12 +73,13 @@ struct Span {
 impl Clock {
     /// Takes the next packet of the file in.
     ///
-    /// A stream counts from its first key packet, as a copy of it does. A stream that goes back, or
-    /// ahead of everything, goes over to the clock that another one has gone over to, if its time
+    /// A stream counts from its first key packet, as a copy of it does. A stream that jumps back,
+    /// or ahead of all others, changes to the clock to which another one has changed, if its time
     /// fits there, else to a new one.
     pub(super) fn add(&mut self, packet: &Packet) {
         let known = self.tracks.get(&packet.stream).copied();
-        // Beyond repair nothing more is kept, or a source could fill the memory with clocks.
+        // If it cannot be repaired, nothing more is stored, or a source could fill the memory with
+        // clocks.
         if self.is_beyond_repair() || (known.is_none() && !packet.key) {
             return;
         }

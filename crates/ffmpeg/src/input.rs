@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use media::ladder::Limits;
 use url::Url;
 
-/// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no
-/// scripts, no images, no captures: a disguised one of those makes ffmpeg open local files or
-/// foreign hosts.
+/// Demuxers that read only the file they are given. No playlists, no concatenations, no scripts, no
+/// images, no captures: a disguised one of those makes ffmpeg open local files or foreign hosts.
 const ALLOWED_DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
 
 /// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes
@@ -65,8 +64,8 @@ impl Input {
         }
     }
 
-    /// A file of this machine, for the offline commands. A relative path is looked for in the
-    /// folder the run works in.
+    /// A file of this machine, for the offline commands. A relative path is resolved in the folder
+    /// of the run.
     #[must_use]
     pub fn file(path: &Path) -> Self {
         Self {

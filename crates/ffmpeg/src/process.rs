@@ -49,8 +49,8 @@ pub struct Run<'a> {
     pub tool: &'a Tool,
     /// Its arguments, which ask for `-progress pipe:1`.
     pub args: &'a [String],
-    /// What it may reach and use: the folder it runs and writes in, and its source. The folders its
-    /// output goes to must be there.
+    /// What it may access and use: the folder in which it runs and writes, and its source. The
+    /// folders of its output must exist.
     pub policy: SandboxPolicy,
     /// How long it may take.
     pub limits: Limits,

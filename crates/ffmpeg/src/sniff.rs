@@ -43,7 +43,7 @@ impl Sniff {
         }
     }
 
-    /// What a probe that gives up means of such bytes, where that says more than the probe can.
+    /// The failure for such bytes when the probe gives up, if that says more than the probe can.
     #[must_use]
     pub fn explain(self, code: Code) -> Option<Refusal> {
         let is_unknown = matches!(
@@ -88,8 +88,8 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
     iso_media(head, size)
 }
 
-/// Where the index of ISO media begins that lies behind its media, so that the head does not show
-/// it; nothing for all others. What is there is for [`is_protected`].
+/// Where the index of ISO media begins if it is after the media, so that the head does not contain
+/// it; none for all others. The bytes there are for [`is_protected`].
 #[must_use]
 pub fn index_at(head: &[u8], size: u64) -> Option<u64> {
     let mut at = 0_u64;

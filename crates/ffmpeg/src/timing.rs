@@ -208,7 +208,7 @@ pub(super) fn places(packets: &[Packet], most: usize) -> Vec<FrameTimes> {
     let mut places: Vec<FrameTimes> = Vec::new();
     let (mut count, mut decoded) = (0, None);
     for packet in packets {
-        // Decoding times only rise within a place, so one that goes back is of the next place.
+        // Decoding times only increase within a place, so a smaller one belongs to the next place.
         let back = packet
             .dts
             .zip(decoded)

@@ -18,8 +18,8 @@ pub(super) struct Work {
     pub(super) cpu: u64,
 }
 
-/// Ends when `work` gave equal values for `stall`. It looks often enough to be late by an eighth of
-/// that at most.
+/// Ends when `work` has returned equal values for `stall`. It checks often enough to be late by at
+/// most an eighth of that.
 pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     let period = (stall / 8).clamp(Duration::from_millis(10), Duration::from_secs(5));
     let (mut last, mut moved) = (work(), Instant::now());

@@ -24,7 +24,7 @@ pub struct DeadLetterReason<'a> {
     pub code: Code,
     /// One sentence.
     pub reason: &'a str,
-    /// More of what is known, as headers.
+    /// More information, as headers.
     pub more: &'a [(&'static str, String)],
 }
 

@@ -121,8 +121,7 @@ impl Delivery {
         self.store.reply(self, "+WPI".into()).await
     }
 
-    /// Settles the message. An acknowledgement that got lost only means that the message comes
-    /// again.
+    /// Settles the message. A lost acknowledgement only means that the message is delivered again.
     pub async fn settle(&self, settlement: Disposition) {
         let body = match settlement {
             Disposition::LeaveUnacked => return,

@@ -12,8 +12,8 @@ use streams::topology;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long something must have failed until it is reported: a leader that is elected, or a server
-/// that starts, is no trouble.
+/// How long something must have failed until it is reported: an election of a leader, or the start
+/// of a server, is not a problem.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
 /// How long after the last attempt a failure is still reported. Active code tries at least twice in
 /// that time; a failure that is no longer retried says nothing about the current state.
@@ -131,8 +131,8 @@ impl ConnectionHealth {
         self.note((verb, permission(&self.api, subject)), words, Cause::Denied)
     }
 
-    /// A subject is about to be subscribed to. The server says nothing where that is allowed, so
-    /// what it said before is forgotten.
+    /// A subject is about to be subscribed to. The server does not answer if that is allowed, so an
+    /// earlier denial is dropped.
     pub(super) fn subscribing(&self, subject: &str) {
         let operation = (Verb::Subscribe, permission(&self.api, subject));
         self.seen

@@ -31,7 +31,7 @@ pub enum CreateOutcome {
 pub enum Enqueued {
     /// It is on the queue, put there now or earlier.
     Queued,
-    /// The queue is full; the sweep will come back to it.
+    /// The queue is full; the sweep will return to it.
     Full,
 }
 

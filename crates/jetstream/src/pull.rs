@@ -23,7 +23,7 @@ use super::{Delivery, Disposition, Nats};
 
 /// How long an idle pull waits at the server.
 const PULL_EXPIRY: Duration = Duration::from_secs(20);
-/// How long a server may be silent that was asked for what is there.
+/// How long a server may take to answer a pull without waiting.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after an error the loop tries again.
 const ERROR_BACKOFF: Duration = Duration::from_secs(1);
@@ -130,8 +130,8 @@ pub async fn pull<H, F, M, G>(
     tracker.wait().await;
 }
 
-/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the
-/// last lane does, so that it moves however full the first one is.
+/// Which lane is next: the first lane has precedence, but after three of its messages in a row one
+/// of the last lane follows, so that it makes progress however full the first one is.
 #[derive(Debug, Default)]
 struct LaneRotation {
     urgent: usize,
@@ -217,7 +217,8 @@ async fn run<H, F>(
     delivery.settle(settlement).await;
 }
 
-/// Asks every lane for what is there, then leaves a long pull open on each while slots are free.
+/// Pulls the waiting messages of every lane, then leaves a long pull open on each while slots are
+/// free.
 async fn request_messages(
     nats: &Nats,
     consumers: &[Consumer<pull::Config>],
@@ -240,8 +241,8 @@ async fn request_messages(
     }
 }
 
-/// Asks one lane for what is there, without waiting, while there are free slots and no long pull
-/// already waits. How much came.
+/// Pulls the waiting messages of one lane, without waiting, while there are free slots and no long
+/// pull already waits. Returns their number.
 async fn request_available(
     nats: &Nats,
     consumer: &Consumer<pull::Config>,

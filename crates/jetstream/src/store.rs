@@ -183,7 +183,7 @@ impl Store for Nats {
             Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => {
                 self.health.worked(&message.subject)
             }
-            // A full queue is no trouble: its task is planned again.
+            // A full queue is not a problem: its task is queued again.
             Err(PublishFailure::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
             Err(PublishFailure::Full(reason) | PublishFailure::NoAck(reason)) => {
                 self.health.failed(&message.subject, reason)

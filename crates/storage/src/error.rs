@@ -129,7 +129,7 @@ pub enum StorageError {
         /// The server's words.
         reason: String,
     },
-    /// What was to be uploaded could not be read; storage is not to blame.
+    /// The data to upload could not be read; the storage is not the cause.
     #[error("{at} could not read the data to send ({source}): check the file or the sender")]
     Input {
         /// What was attempted.
@@ -189,7 +189,7 @@ impl StorageError {
 pub enum DenialCause {
     /// The service does not know the key, or its secret is another one.
     Keys,
-    /// The session token has expired, or is none of the service's.
+    /// The session token has expired, or was not issued by the service.
     Token,
     /// No credentials were found.
     Missing,

@@ -18,7 +18,7 @@ impl Bucket {
     /// # Errors
     /// The first of them that did not work.
     pub async fn check_health(&self, root: &str) -> Result<(), StorageError> {
-        // Some stores take objects for buckets that are not there; none lists them.
+        // Some stores accept objects for missing buckets; none lists them.
         self.first_page(&format!("{root}canary-")).await?;
 
         let key = format!("{root}canary-{}", cuid2::create_id());

@@ -152,8 +152,8 @@ impl JobKeys {
     }
 }
 
-/// The key of what repair `revision` writes in the place of the object under `key`; `key` itself
-/// for revision 0.
+/// The key under which repair `revision` replaces the object under `key`; `key` itself for revision
+/// 0.
 #[must_use]
 pub fn revised(key: &str, revision: u64) -> String {
     if revision == 0 {
@@ -166,8 +166,8 @@ pub fn revised(key: &str, revision: u64) -> String {
     format!("{stem}-{}{extension}", base36(revision))
 }
 
-/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for
-/// `key` itself, nothing for other keys.
+/// The revision in the key of an object with which a repair replaced the one under `key`; 0 for
+/// `key` itself, none for other keys.
 #[must_use]
 pub fn revision_of(key: &str, written: &str) -> Option<u64> {
     if key == written {

@@ -7,7 +7,7 @@ use super::error::StorageError;
 use super::operation::Op;
 use super::request::observe;
 
-/// What becomes of objects that are removed or replaced.
+/// What happens to objects that are removed or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Versioning {
     /// They are gone.

@@ -104,7 +104,7 @@ impl Cluster {
     /// `kill -9` of the server; its backends end when they notice.
     ///
     /// # Panics
-    /// When the keeper is gone.
+    /// When the keeper has ended.
     pub async fn kill(&mut self) {
         self.order("kill").await;
     }

@@ -113,7 +113,7 @@ pub async fn orphans(
         .await
 }
 
-/// A job with its file, as it is now; none where it is gone.
+/// A job with its file, in its current state; none if it no longer exists.
 ///
 /// # Errors
 /// When the database cannot be read.

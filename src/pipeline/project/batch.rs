@@ -45,8 +45,8 @@ pub(super) async fn apply(
         }
     }
 
-    // All at once is the usual case. Where the content of one is refused, each is applied alone, so
-    // that no other is lost with it.
+    // Usually all are applied at once. If the content of one is refused, each is applied
+    // separately, so that no other is lost with it.
     let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);
     if try_apply(transaction, references, &all).await?.is_none() {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();

@@ -113,8 +113,8 @@ pub async fn read_job_counters(db: &impl ConnectionTrait) -> Result<JobCounters,
     Ok(at.map(|at| at.job_counters()).unwrap_or_default())
 }
 
-/// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a
-/// transaction, this also makes a second projector wait here, and then find out that it lost.
+/// Moves the checkpoint if it is still at `from`; otherwise returns false. As the first statement
+/// of a transaction, this also makes a second projector wait here, and then detect that it lost.
 pub(super) async fn advance(
     db: &impl ConnectionTrait,
     from: &Checkpoint,

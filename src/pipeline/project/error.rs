@@ -10,11 +10,12 @@ use streams::Unread;
 use super::error_text::describe_error;
 use super::feed::FeedError;
 
-/// How long the transaction of one batch may take. A database that vanished from the network would
-/// else be waited for until the kernel gives up, a quarter of an hour after it came back.
+/// How long the transaction of one batch may take. Otherwise a database that disappeared from the
+/// network would be waited for until the kernel gives up, up to a quarter of an hour after it is
+/// back.
 pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
 
-/// Why the tables could not be brought on. Nothing is lost: the checkpoint is where it was.
+/// Why the tables could not be updated. Nothing is lost: the checkpoint is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.

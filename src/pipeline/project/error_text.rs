@@ -36,8 +36,8 @@ pub(super) fn database_message(error: &SqlxError) -> String {
     }
 }
 
-/// What to do, by SQLSTATE where the server gave one, else by the message of the client, which
-/// keeps no kind of error. The manual of `PostgreSQL` lists the codes in its appendix A.
+/// What to do, by SQLSTATE if the server gave one, else by the message of the client, which has no
+/// error kinds. The manual of `PostgreSQL` lists the codes in its appendix A.
 fn suggest_fix(error: &SqlxError, message: &str) -> &'static str {
     let code = match error {
         SqlxError::Database(error) => error.code().unwrap_or_default().into_owned(),

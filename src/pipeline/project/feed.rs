@@ -231,7 +231,7 @@ impl Feed {
             .info()
             .map_err(|error| FeedError::server("read")(&error))?;
 
-        // Nothing is acknowledged, so a message that got lost on the way would never come again.
+        // Nothing is acknowledged, so a lost message would never be delivered again.
         if info.consumer_sequence != self.delivered + 1 {
             return Err(FeedError::Gap(self.delivered, info.consumer_sequence));
         }

@@ -1,4 +1,4 @@
-//! Changes carried out on the tables, each guarded by the sequence it comes from.
+//! Applies changes to the tables, each guarded by the sequence of its fact.
 
 use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
@@ -15,8 +15,9 @@ use super::references::References;
 /// Rows of one statement: 17 columns each, and `SQLite` binds at most 32 766 values.
 const CHUNK: usize = 500;
 
-/// Carries out all changes. Doing so twice, or after later ones, changes nothing; only the row of a
-/// pruned job, whose guard went with it, is back until its `pruned` comes again, too.
+/// Applies all changes. Applying them twice, or after later ones, has no effect, with one
+/// exception: the row of a pruned job, whose guard was deleted with it, exists again until its
+/// `pruned` is applied again, too.
 pub(super) async fn apply(
     db: &impl ConnectionTrait,
     references: References,

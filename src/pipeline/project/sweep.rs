@@ -32,7 +32,7 @@ pub async fn run(jobs: Jobs) {
     let mut seq = track_open_jobs(&jobs, 0, &mut open).await;
 
     loop {
-        // A sweep right after start would meet jobs whose first task is just being queued by
+        // A sweep right after the start would find jobs whose first task is just being queued by
         // others; the jitter keeps several sweeps apart.
         let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
         tokio::time::sleep(pause).await;
@@ -107,7 +107,7 @@ pub async fn reconcile_job(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError
     );
     if !state.is_open() {
         match settle_job(jobs, &state).await {
-            // What it decided to commit is gone, and no one brought it back.
+            // The output that it decided to commit is gone, and no one has restored it.
             Err(SettleError::Missing { .. }) if is_overdue => {
                 fail_uncommittable_job(jobs, &state, error).await?
             }

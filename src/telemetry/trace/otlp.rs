@@ -85,7 +85,7 @@ where
 pub(super) fn join(span: &Span, traceparent: &str) {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
     let parent = TraceContextPropagator::new().extract(&carrier);
-    // It is refused where the span is filtered out, and then there is nothing to join.
+    // It is refused if the span is filtered out, and then there is nothing to join.
     let _ = span.set_parent(parent);
 }
 

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
 use crate::telemetry::gauge_value;
 
-/// How long a place in the waiting line is kept for a task that does not come back: another worker
-/// has it by then.
+/// How long a place in the waiting line is kept for a task that does not return: another worker has
+/// it by then.
 const WAITING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a task in work checks for the space it waits for: other processes free space, too.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -92,7 +92,7 @@ impl ResourceBudget {
     /// The room there is.
     ///
     /// # Errors
-    /// Names the work folder where it is gone or cannot be written, and what to do.
+    /// Names the work folder if it is missing or cannot be written, and what to do.
     pub fn available_capacity(&self) -> io::Result<AvailableCapacity> {
         AvailableCapacity::extract_samples(&self.capacity, &self.folder, self.cache).map_err(|error| {
             let text = format!(
@@ -142,7 +142,7 @@ impl ResourceBudget {
                 let reported = self.too_large();
                 self.state
                     .send_modify(|state| state.too_large = Some((text.clone(), Instant::now())));
-                // The task comes back again and again; the same text in a row is logged once.
+                // The task is delivered repeatedly; the same text in a row is logged once.
                 if reported.as_ref() != Some(&text) {
                     tracing::warn!("{text}");
                 }
@@ -211,9 +211,9 @@ impl Reservation {
 }
 
 impl BudgetState {
-    /// Judges a task, and writes the judgement down. No one overtakes the one that waits longest,
-    /// where that one would fit if all tasks in work were done: small tasks would keep a large one
-    /// waiting without end.
+    /// Decides about a task, and records the decision. No task overtakes the one that waits
+    /// longest, if that one would fit after all tasks in work are done: otherwise small tasks could
+    /// delay a large one forever.
     fn judge(
         &mut self,
         who: &str,

@@ -51,7 +51,7 @@ impl AvailableCapacity {
     /// bytes.
     ///
     /// # Errors
-    /// When the folder is gone, or cannot be written.
+    /// When the folder does not exist, or cannot be written.
     pub fn extract_samples(capacity: &Capacity, folder: &Path, cache: u64) -> io::Result<Self> {
         let disk = statvfs(folder).map_err(io::Error::from)?;
         // A file system that is mounted read-only still reports free blocks.

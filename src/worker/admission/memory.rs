@@ -10,13 +10,13 @@ const NO_LIMIT: u64 = 1 << 60;
 /// Memory as the system reports it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Memory {
-    /// All that may be used.
+    /// The total that may be used.
     pub(super) total: u64,
-    /// What is free for use now, where it is shared with others.
+    /// What is free now, if it is shared with others.
     pub(super) available: Option<u64>,
 }
 
-/// The memory of this process: that of its control group where that has a limit.
+/// The memory of this process: that of its control group if it has a limit.
 pub(super) fn memory() -> Memory {
     let ours = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     if let Some(total) = group_limit(&ours, Path::new("/sys/fs/cgroup")) {
@@ -35,7 +35,8 @@ pub(super) fn memory() -> Memory {
 }
 
 /// The least limit of the control group and of those it is in. Within a container the path may be
-/// one of the host's, which is not there; the group at the root is then the container's own.
+/// one of the host, which does not exist there; the group at the root is then that of the
+/// container.
 ///
 /// The format of `/proc/self/cgroup` is that of cgroups(7).
 fn group_limit(ours: &str, root: &Path) -> Option<u64> {

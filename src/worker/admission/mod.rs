@@ -17,7 +17,7 @@ pub use capacity::{AvailableCapacity, Capacity};
 pub(crate) use capacity::{is_full, used};
 pub use requirements::ResourceRequirements;
 
-/// Something there is only so much of.
+/// A limited resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Resource {

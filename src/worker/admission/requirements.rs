@@ -13,9 +13,9 @@ use streams::task::{Duty, TaskName};
 
 use super::Resource;
 
-/// Closed segments of a rendition that may lie in the work folder: those under way, those that wait
-/// until the source is held back, the one being written, and what ffmpeg still makes of what it had
-/// read by then.
+/// Closed segments of a rendition that may be in the work folder: those being uploaded, those that
+/// wait until the source is throttled, the one being written, and those that ffmpeg still makes
+/// from what it has already read.
 const HELD: u64 = 12;
 /// Segments of an audio rendition that are kept and joined at a time to be listened to.
 const HEARD: u64 = 15;
@@ -33,8 +33,8 @@ const MODEL_THREADS: u64 = 3;
 /// Tenths of a picture that each further thread of an encoder takes, and of a decoder.
 const THREAD_PICTURES: (u64, u64) = (70, 24);
 
-/// Pictures of a rung that the model of memory holds for threads and for other rungs, and that are
-/// not there where one thread makes it alone: 1080p then takes 308 MB with x264 `faster`, where the
+/// Pictures of a rung that the memory model counts for threads and for other rungs, and that do not
+/// exist if one thread encodes a single rung: 1080p then takes 308 MB with x264 `faster`, while the
 /// model says 458.
 const TOGETHER: u64 = 40;
 
@@ -103,7 +103,7 @@ impl ResourceRequirements {
         }
     }
 
-    /// What is left when the other one is given back.
+    /// What is left when the other one is released.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self {
@@ -182,8 +182,8 @@ fn audio_disk(plan: &Planned, rendition: &AudioRendition) -> u64 {
     let segment = rendition.bitrate * seconds(plan) / 8 * (100 + OVERHEAD) / 100;
     let segments = (rendition.duration.max(0.0) as u64).div_ceil(seconds(plan)) + 1;
     let listening = segments.min(HEARD) * 2;
-    // Levels are text: some hundred bytes a second, of what was made and of the piece that is
-    // listened to.
+    // Levels are text: some hundred bytes a second, for the output and for the piece that is
+    // measured.
     let levels = 512 * (segments + HEARD) * seconds(plan);
     u64::max(segments.min(HELD), listening) * segment + levels
 }

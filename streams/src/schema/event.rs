@@ -60,8 +60,8 @@ fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
         .to_value()
 }
 
-/// Makes one line of each paragraph of a description: where a docstring breaks its lines says
-/// nothing.
+/// Makes one line of each paragraph of a description: the line breaks of a docstring have no
+/// meaning.
 fn join_description_lines(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         let paragraphs = text

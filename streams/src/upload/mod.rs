@@ -218,7 +218,7 @@ fn identity(job_id: Option<&JobId>, origin: Option<&(String, String)>, upload: &
     }
 
     if let Some((source, id)) = origin {
-        // JSON keeps ("a", "b c") and ("a b", "c") apart.
+        // JSON distinguishes ("a", "b c") from ("a b", "c").
         return format!("event:{}", json!([source, id]));
     }
 
@@ -245,7 +245,7 @@ fn short(identity: String) -> String {
     format!("{kind}:sha256:{}", crate::subject::sha256_hex(&identity))
 }
 
-/// An id that must be valid where it is given at all.
+/// An id that must be valid if it is given.
 pub(crate) fn required_id<T: std::str::FromStr<Err = InvalidId>>(
     fields: &Map<String, Value>,
     name: &str,

@@ -92,7 +92,8 @@ impl Reader {
             return None;
         };
 
-        // The text goes into SQL columns, which have limits, and PostgreSQL takes no NUL character.
+        // The text goes into SQL columns, which have limits, and PostgreSQL accepts no NUL
+        // character.
         if text.contains('\0') {
             self.add_violation(format!("{name} contains a NUL character"));
         }

@@ -37,7 +37,7 @@ impl fmt::Display for ChildEnd {
     }
 }
 
-/// A running child; dropping it kills the child and waits until it is gone.
+/// A running child; dropping it kills the child and waits until it has ended.
 #[derive(Debug)]
 pub(super) struct Child {
     /// Each message asks for an end within that grace; closing the channel kills at once.
@@ -218,7 +218,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Ends only when every process that holds the writing end is gone.
+    /// Ends only when every process that holds the writing end has ended.
     async fn wait_for_silence(mut output: File) {
         tokio::task::spawn_blocking(move || output.read_to_end(&mut Vec::new()).unwrap())
             .await

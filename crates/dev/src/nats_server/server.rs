@@ -32,7 +32,7 @@ pub struct Settings {
     pub binary: Option<PathBuf>,
     /// The folder for configuration, log and store; made when missing.
     pub state: PathBuf,
-    /// The port wanted on 127.0.0.1; a busy one gives way to the next, 0 takes any.
+    /// The preferred port on 127.0.0.1; if it is in use, the next one is taken; 0 takes any.
     pub port: u16,
 }
 

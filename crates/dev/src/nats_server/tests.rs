@@ -159,7 +159,7 @@ async fn a_server_ends_when_its_parent_is_killed() {
         })
         .next();
 
-    // The process is killed before its answer is looked at, so that a test that fails leaves none
+    // The process is killed before its answer is checked, so that a failing test leaves none
     // behind.
     parent.kill().unwrap();
     parent.wait().unwrap();

@@ -1,5 +1,5 @@
-//! Looks into a source at times spread over it: where seeks land, whether a picture comes of it,
-//! and what it is like there.
+//! Reads a source at times spread over it: where seeks land, whether they result in a picture, and
+//! its properties.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,7 @@ const MIN_POSITION_SPACING_SECONDS: f64 = 2.0;
 /// Seconds from the start of a source that cannot be sought, whose key frames are looked at.
 const UNSEEKABLE_INTERVAL: &str = "%+60";
 
-/// Share of the looks that must find a size for it to last.
+/// Share of the checked places that must have a size for it to count as stable.
 const MIN_LASTING_SHARE: f64 = 0.1;
 
 /// Two sizes closer than this are one, and so are two shapes.
@@ -148,9 +148,9 @@ pub(super) fn largest_lasting(shapes: &[Shape]) -> Option<(Shape, bool)> {
 }
 
 impl Prober<'_> {
-    /// Looks at the main video, and writes what was seen into the probe: whether and how it can be
-    /// entered, where `indexed` says that seeks may lead to key frames, and the size that its
-    /// pictures have.
+    /// Checks the main video, and writes the results into the probe: whether and how it can be read
+    /// from an arbitrary time, if `indexed` says that seeks may lead to key frames, and the size of
+    /// its pictures.
     pub(super) async fn scan_frame_shapes(
         &self,
         probe: &mut Probe,

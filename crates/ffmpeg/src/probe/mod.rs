@@ -28,8 +28,8 @@ use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 
-/// Probes `input`. A read that failed on the way looks like a short source here: the caller must
-/// ask its source server for faults.
+/// Probes `input`. A failed read looks like a short source here: the caller must check its source
+/// server for faults.
 ///
 /// # Errors
 /// [`ProbeError`] when there is nothing that can be planned.

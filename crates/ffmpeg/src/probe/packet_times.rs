@@ -22,7 +22,7 @@ const COUNTED_POSITIONS: (u32, f64) = (12, 4.0);
 /// Seconds from the start of a source whose packets show when its streams begin.
 pub(super) const START_WINDOW_SECONDS: f64 = 2.0;
 
-/// Seconds before the supposed end of a source in which its last packets are looked for, wider and
+/// Seconds before the supposed end of a source in which its last packets are searched, wider and
 /// wider.
 const END_WINDOWS_SECONDS: [f64; 3] = [10.0, 60.0, 600.0];
 
@@ -269,7 +269,7 @@ impl Prober<'_> {
         }
     }
 
-    /// The last times of video and audio, looked for from the supposed end backwards.
+    /// The last times of video and audio, searched backwards from the supposed end.
     pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
         let start = probe.container_start.as_f64();
 

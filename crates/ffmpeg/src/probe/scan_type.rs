@@ -1,5 +1,5 @@
-//! Whether frames are pairs of fields, by their looks (ffmpeg's filter `idet`): flags lie both
-//! ways.
+//! Whether frames are pairs of fields, by their content (the filter `idet` of ffmpeg): flags can be
+//! wrong in both directions.
 
 use media::ladder::picture::may_have_fields;
 use media::ladder::probe::{Fields, Probe, Video};
@@ -80,7 +80,7 @@ impl DeclaredScan {
     }
 }
 
-/// How many frames looked like what. Still ones look like nothing.
+/// The number of frames of each kind. Still frames have no kind.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct FrameCounts {
     top: u32,

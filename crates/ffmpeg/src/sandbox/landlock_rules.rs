@@ -14,7 +14,7 @@ use super::policy::SandboxPolicy;
 /// The newest interface this was tested with. Older kernels enforce what they know of it.
 const NEWEST_TESTED_ABI: ABI = ABI::V7;
 
-/// Where programs and their libraries are. What is not there is passed over.
+/// The folders of programs and their libraries. Missing ones are skipped.
 const PROGRAM_DIRS: &[&str] = &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store"];
 
 /// What the loader, the C library and encoders read of the system: nothing of it is of this service

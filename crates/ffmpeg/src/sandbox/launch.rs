@@ -33,7 +33,7 @@ pub(crate) struct Launched {
 /// start, and the arguments that come before the program's own.
 ///
 /// # Errors
-/// When the program is not there, a layer cannot be applied, or a limit cannot be imposed.
+/// When the program does not exist, a layer cannot be applied, or a limit cannot be imposed.
 pub(crate) async fn launch(
     program: &Path,
     policy: SandboxPolicy,

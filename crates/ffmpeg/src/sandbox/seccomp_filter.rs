@@ -111,8 +111,8 @@ const NAMESPACE_FLAGS: &[i32] = &[
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Set in the numbers of the x32 calls of x86-64, by which a filter could be passed: none of them
-/// is what its number says here.
+/// Set in the numbers of the x32 calls of x86-64, which could bypass a filter: their numbers have
+/// another meaning here.
 const X32_SYSCALL_BIT: i64 = 0x4000_0000;
 
 /// Those of x32 that have different numbers (`syscall_64.tbl` of the kernel): `ptrace`,
@@ -158,7 +158,7 @@ pub(super) fn restrict(sockets: AllowedSockets) -> io::Result<()> {
 fn filters(sockets: AllowedSockets) -> Result<[BpfProgram; 2], String> {
     let refused = rules(sockets).map_err(|error| error.to_string())?;
 
-    // What `clone3` is asked for lies in memory, where no filter looks: where it is missing,
+    // The arguments of `clone3` are in memory, where a filter cannot check them: if it is missing,
     // libraries use `clone`.
     let missing = Rules::from([(libc::SYS_clone3, Vec::new())]);
     // A filter has one error for all that it refuses, so there are two of them.

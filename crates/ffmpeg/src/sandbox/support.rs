@@ -1,4 +1,4 @@
-//! Which layers of the sandbox hold on this machine, and what is to be done where one does not.
+//! Which layers of the sandbox work on this machine, and what to do if one does not.
 
 use std::sync::LazyLock;
 

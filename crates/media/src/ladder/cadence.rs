@@ -38,8 +38,8 @@ const MAX_LOST_SHARE: f64 = 0.125;
 /// Share of blocks that have to keep their motion on a grid that is to hold it.
 const MIN_HELD_BLOCKS_SHARE: f64 = 0.9;
 
-/// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest
-/// up: fewer are chance.
+/// Where the clock of uneven pictures is searched, as a share of all intervals from the shortest
+/// up: fewer are coincidence.
 const SHORT_INTERVALS_SHARE: f64 = 0.1;
 
 /// A pause of more than this many frames says nothing about their clock.
@@ -179,9 +179,9 @@ fn mean_around(sorted: &[f64], share: f64, unit: f64) -> Option<f64> {
     Some(sum / count).filter(|mean: &f64| *mean > 0.0)
 }
 
-/// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock
-/// never lie further than their unit from its beat; those of two speeds, whose mean looks like one,
-/// do after a few pictures.
+/// The runs of a piece in which each interval is the usual one. Rounded timestamps of an even clock
+/// never differ from it by more than their unit; those of two speeds, whose mean looks like one, do
+/// after a few pictures.
 fn even_runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     let (mut runs, mut from, mut drift) = (Vec::new(), 0, 0.0_f64);
     for (n, interval) in intervals_of(times).enumerate() {

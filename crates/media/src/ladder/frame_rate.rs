@@ -79,8 +79,8 @@ pub fn decide(video: &Video) -> Rate {
     }
 }
 
-/// Whether what was seen of a source's packets shows its rate: they are regular, and so is the
-/// whole by its mean rate. Else more of it has to be seen.
+/// Whether the packets read so far show the rate of a source: they are regular, and the mean rate
+/// of the whole source agrees. Otherwise more of it has to be read.
 #[must_use]
 pub fn is_settled(video: &Video) -> bool {
     let Some(cadence) = &video.cadence else {

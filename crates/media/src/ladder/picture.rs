@@ -44,8 +44,8 @@ fn chroma_block(video: &Video) -> (u32, u32) {
     }
 }
 
-/// Whether frames are pairs of fields: by what the pictures showed where they were looked at, else
-/// by what the stream says.
+/// Whether frames are pairs of fields: by the content of the pictures if it was checked, else by
+/// the flags of the stream.
 #[must_use]
 pub fn is_interlaced(video: &Video) -> bool {
     video
@@ -160,9 +160,9 @@ fn named_matrix(
         "bt2020c" => (transfer == Transfer::Bt709).then_some(Matrix::Bt2020c),
         "ictcp" => (transfer.is_high_dynamic_range() && primaries == Primaries::Bt2020)
             .then_some(Matrix::Ictcp),
-        // Screens are recorded so, at full resolution of chroma. On all else the tag is an
-        // encoder's mistake: every file of the public reports (mpv 4340 and 13521, OBS Studio 7518)
-        // looks right without it.
+        // Screen recordings use it, at full resolution of chroma. In all other sources the tag is a
+        // mistake of the encoder: every file of the public reports (mpv 4340 and 13521, OBS Studio
+        // 7518) looks right without it.
         "ycgco" => video.pixel_format.contains("444").then_some(Matrix::Ycgco),
         _ => None,
     }

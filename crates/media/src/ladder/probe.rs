@@ -47,8 +47,8 @@ pub struct Probe {
     pub clock_repair: Option<ClockRepair>,
 }
 
-/// Where the clock of a source begins again or jumps, and what brings all tracks alike onto one
-/// clock that only goes forward.
+/// Where the timestamps of a source restart or jump, and the correction that brings all tracks onto
+/// one increasing clock.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClockRepair {
     /// The shifts of each stream, by its absolute index, in the order of its packets.

@@ -24,10 +24,10 @@ const REFERENCE_ASPECT_RATIO: f64 = 16.0 / 9.0;
 const HIGH_RATE_CAP_FACTOR: f64 = 1.5;
 
 /// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some
-/// of what looks like few bits is a wrong statement of a container.
+/// low rates are wrong values of a container.
 const MIN_CAP_SHARE: f64 = 0.25;
 
-/// The video of a job: what is made of a source, and what is not.
+/// The video of a job: the rungs for a source, and the ones that are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ladder {
     /// The renditions, from the top down; at least one, none larger than the source.

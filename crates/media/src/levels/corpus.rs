@@ -20,8 +20,8 @@ const BLOCK: usize = RATE / BLOCKS_PER_SECOND as usize;
 /// Seconds of a recording.
 const LENGTH: f32 = 900.0;
 
-/// By how much a frame may come out quieter than it went in: 2.5 dB, where ffmpeg's encoder was
-/// never further off than 1.7 dB.
+/// How much quieter than its input a frame may be: 2.5 dB, while the encoder of ffmpeg never
+/// differed by more than 1.7 dB.
 const QUIETER: f32 = 0.75;
 
 /// The noise of the encoder relative to the sound around it, as amplitude: far more than that of

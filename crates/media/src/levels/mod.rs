@@ -161,7 +161,7 @@ pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     })
 }
 
-/// Whether what was made is silent, as a whole or for seconds, where what it was made of is not.
+/// Whether the output is silent, completely or for some seconds, where its input is not.
 #[must_use]
 pub fn is_lost(heard: &SoundSample) -> bool {
     is_gone(heard.rms, heard.source_rms) || heard.silent_seconds >= MAX_LOST_SECONDS

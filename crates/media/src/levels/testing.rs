@@ -2,8 +2,8 @@
 
 use super::{AUDIBLE_DB, Level};
 
-/// By how much a block may come out quieter than it went in, in dB: ffmpeg's encoder was never
-/// further off than 1.7 dB.
+/// How much quieter than its input a block may be, in dB: the encoder of ffmpeg never differed by
+/// more than 1.7 dB.
 pub const QUIETER_DB: f64 = -2.5;
 
 /// How much quieter than its input the worst audible block is, in dB.

@@ -41,7 +41,7 @@ pub struct AudioMedia {
     pub language: Option<String>,
     /// Whether players start with it. At most one may be.
     pub default: bool,
-    /// Whether it describes what is to be seen, for those who cannot see it.
+    /// Whether it describes what is visible, for people who cannot see it.
     pub describes_video: bool,
     /// Whether it is a commentary, which a player must not select automatically.
     pub commentary: bool,

@@ -65,7 +65,7 @@ impl RangeReader {
         let Some(fetch) = self.under_way.pop_front() else {
             return Ok(None);
         };
-        // A fetch can only fail to come back by a panic or by the end of the runtime.
+        // A fetch can only fail to return because of a panic or the end of the runtime.
         let block = fetch.await.map_err(io::Error::other)?;
         let block = block.map_err(|error| self.fault(error))?;
 

@@ -143,7 +143,7 @@ async fn two_projectors_and_a_rebuild_come_to_the_same_rows() {
         "rebuilt on empty tables of another kind"
     );
 
-    // The rebuild beside them is no trouble to live projectors.
+    // A concurrent rebuild does not disturb live projectors.
     let seq = publish(&log, &[accepted(0, "later", "f0")]).await;
     for projector in &mut projectors {
         projector.reaches(|at| at.seq == seq).await;

@@ -54,8 +54,8 @@ const MIN_STEP_LOSS: f64 = 0.002;
 /// to.
 const MAX_RUNG_SHARE: f64 = 0.8;
 
-/// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network
-/// that cannot carry it carries no video.
+/// Bits per second, at the peak. No rung below one that needs so little is useful: a network that
+/// cannot carry it carries no video.
 const LOWEST_USEFUL_BITRATE: f64 = 400_000.0;
 
 /// Caps are this many times what the hardest window needs,
@@ -165,7 +165,7 @@ pub fn refine(mut plan: Planned, samples: &Samples) -> Planned {
     plan
 }
 
-/// What becomes of a rung.
+/// What happens to a rung.
 #[derive(Debug, Clone, PartialEq)]
 enum Verdict {
     Keep { cap: u64 },
