@@ -63,7 +63,7 @@ impl fmt::Display for Schema {
             ),
             Self::Apart { unknown, missing } => write!(
                 f,
-                "the schema is of another line of versions: it has {}, which fluxhls {this} does not know, and lacks {}; \
+                "the schema belongs to another line of versions: it has {}, which fluxhls {this} does not know, and lacks {}; \
                  run `fluxhls migrate up` of the latest version that the database is used with",
                 unknown.join(", "),
                 missing.join(", ")
@@ -140,7 +140,7 @@ async fn oldest_program(db: &impl ConnectionTrait) -> Result<Option<Version>, Db
     let text: String = row.try_get("", "oldest_program")?;
     let version = text.parse().map_err(|error| {
         DbErr::Migration(format!(
-            "fluxhls_schema.oldest_program is {text:?}, which is no version ({error}); run `fluxhls migrate up` of the \
+            "fluxhls_schema.oldest_program is {text:?}, which is not a version ({error}); run `fluxhls migrate up` of the \
              latest version that the database is used with"
         ))
     })?;

@@ -156,7 +156,7 @@ impl Jobs {
             .map(|last| last.seq)
     }
 
-    /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
+    /// Whether attempt `seq` is the newest start of the task: only that one may publish for it.
     pub async fn is_newest_attempt(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
         // Where the stream has forgotten every attempt, none is newer.
         self.newest_attempt(job, task)

@@ -97,8 +97,8 @@ pub async fn pull<H, F, M, G>(
             request_messages(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
         }
 
-        // Where a pull is open on each lane, a slot that frees changes nothing: messages come by
-        // themselves.
+        // If a pull is open on each lane, a freed slot changes nothing: messages are delivered
+        // without another request.
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
             (lane, next) = next_message(&mut open) => match next {

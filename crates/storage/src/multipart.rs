@@ -196,7 +196,7 @@ impl Upload {
         });
 
         if let Err(error) = aborted.await {
-            tracing::warn!(%error, "parts of an upload may be left; a lifecycle rule of the bucket should sweep them");
+            tracing::warn!(%error, "parts of an upload may be left; a lifecycle rule of the bucket should remove them");
         }
     }
 }

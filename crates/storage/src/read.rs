@@ -153,7 +153,7 @@ impl Bucket {
         else {
             return Err(StorageError::Refused {
                 at,
-                reason: "the server does not tell the object's size".to_owned(),
+                reason: "the server does not give the size of the object".to_owned(),
             });
         };
         Ok(Body::new(

@@ -18,7 +18,7 @@ use crate::pipeline::project::{Position, Projector, progress, rebuild};
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A projector that runs until it is told to stop.
+/// A projector that runs until it is asked to stop.
 struct Running {
     position: watch::Receiver<Position>,
     stop: CancellationToken,
