@@ -92,7 +92,9 @@ fn days(text: &str) -> Result<Duration, String> {
 }
 
 fn duration(text: &str, unit: f64) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    let number: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number"))?;
     let most = 100.0 * 365.0 * 86_400.0;
     Duration::try_from_secs_f64(number * unit)
         .ok()

@@ -179,9 +179,7 @@ pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) 
         }
         None => Failure::new(
             Code::TooManyAttempts,
-            format!(
-                "The conversion was started {limit} times and never finished (task {task})."
-            ),
+            format!("The conversion was started {limit} times and never finished (task {task})."),
         ),
     }
 }

@@ -228,7 +228,11 @@ mod tests {
             );
         }
 
-        assert!(Failure::of_panic(&()).message.contains("it gave no message"));
+        assert!(
+            Failure::of_panic(&())
+                .message
+                .contains("it gave no message")
+        );
     }
 
     #[test]

@@ -115,10 +115,7 @@ impl ReadinessProbe {
         if let Some(position) = &self.projected {
             let position = position.borrow();
             if !position.following {
-                let why = position
-                    .trouble
-                    .as_deref()
-                    .unwrap_or("it is being checked");
+                let why = position.trouble.as_deref().unwrap_or("it is being checked");
                 problems.push(format!("the tables do not follow the job log: {why}"));
             }
         }

@@ -172,9 +172,7 @@ fn dead_letters(base: Config) -> Config {
     Config {
         subjects,
         discard: DiscardPolicy::Old,
-        description: Some(
-            "Dead letters, and advisories of the server about the queue".to_owned(),
-        ),
+        description: Some("Dead letters, and advisories of the server about the queue".to_owned()),
         ..base
     }
 }

@@ -56,10 +56,7 @@ impl Bucket {
         match self.clock_difference() {
             Some(by) if by.abs() > MAX_SIGNATURE_SKEW => Err(StorageError::ClockSkew {
                 at: self.at(Op::List, ""),
-                reason: format!(
-                    "its clock differs by {}",
-                    describe_difference(Some(by))
-                ),
+                reason: format!("its clock differs by {}", describe_difference(Some(by))),
                 by: Some(by),
             }),
             _ => Ok(()),

@@ -127,7 +127,10 @@ async fn check_sources(bucket: &Bucket) -> Finding {
 /// The difference between the clocks of this machine and of the storage.
 fn check_clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
-    let text = format!("{} s difference from the clock of the storage", apart.num_seconds());
+    let text = format!(
+        "{} s difference from the clock of the storage",
+        apart.num_seconds()
+    );
 
     if apart > HARMFUL_SKEW {
         Finding::fix(

@@ -67,7 +67,9 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
     match is_clustered(nats).await {
         Err(reason) => Finding::warning(
             "nats",
-            format!("nats-server {version}; whether it is in a cluster cannot be determined ({reason})"),
+            format!(
+                "nats-server {version}; whether it is in a cluster cannot be determined ({reason})"
+            ),
         ),
         Ok(true) if replicas == 1 => Finding::warning(
             "nats",
@@ -154,7 +156,10 @@ fn parse_version(version: &str) -> (u64, u64) {
 fn check_payload(nats: &Nats) -> Finding {
     let limit = nats.client.server_info().max_payload;
     match provision::check_payload(limit) {
-        Ok(()) => Finding::ok("payload", format!("messages of up to {limit} bytes are accepted")),
+        Ok(()) => Finding::ok(
+            "payload",
+            format!("messages of up to {limit} bytes are accepted"),
+        ),
         Err(error) => Finding::fix("payload", error.to_string()),
     }
 }

@@ -59,7 +59,9 @@ async fn check_within(
 
     match timeout(ANSWER_TIMEOUT, bucket.delete(&[key])).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the object that doctor wrote could not be removed"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the object that doctor wrote could not be removed")
+        }
         Err(_) => tracing::warn!("the object that doctor wrote could not be removed in time"),
     }
     findings
@@ -101,9 +103,7 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
     let host = url_host(url);
     let text = match answer.status {
         200 if answer.body != wanted => {
-            format!(
-                "{host} does not serve the content of the bucket; check PUBLIC_BASE_URL"
-            )
+            format!("{host} does not serve the content of the bucket; check PUBLIC_BASE_URL")
         }
         200 if answer.content_type != ObjectKind::Master.content_type() => format!(
             "{host} serves playlists as {:?}, which players reject; configure the CDN to pass Content-Type on",
@@ -112,7 +112,9 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
         200 if url.scheme() == "http" && url.host_str() != Some("127.0.0.1") => {
             return Finding::warning(
                 "public",
-                format!("{host} serves the output, but over http://, which pages on https:// cannot load"),
+                format!(
+                    "{host} serves the output, but over http://, which pages on https:// cannot load"
+                ),
             );
         }
         200 => return Finding::ok("public", format!("{host} serves the content of the bucket")),

@@ -100,10 +100,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<TaskResult, Out
     if Digest::of(&bytes).sha256 != object.sha256 {
         return Err(OutputFault::task(
             task,
-            format!(
-                "The content of {} is not what was written.",
-                object.key
-            ),
+            format!("The content of {} is not what was written.", object.key),
         ));
     }
 

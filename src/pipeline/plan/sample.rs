@@ -51,7 +51,8 @@ impl Planner {
             .await;
         // The reservation is held until the function returns: the memory is in use until the sample
         // is taken.
-        let _room = room.ok_or("No sample was taken: this worker does not have enough memory for it.")?;
+        let _room =
+            room.ok_or("No sample was taken: this worker does not have enough memory for it.")?;
 
         let server = self.open_source(source).await.map_err(unread)?;
         let folder = self.context.work_dir.create_task_dir(std::iter::empty());

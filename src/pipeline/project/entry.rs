@@ -47,10 +47,7 @@ impl Entry {
 
         // Readers look under the subject, so a body that names another job belongs to neither.
         if fact.head().job_id != job {
-            let why = format!(
-                "the body names job {}, not {job}",
-                fact.head().job_id
-            );
+            let why = format!("the body names job {}, not {job}", fact.head().job_id);
             return Err(Unread::broken(subject, why));
         }
 

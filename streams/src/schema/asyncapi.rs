@@ -7,7 +7,10 @@ use super::event::{EVENTS, Event, Writer};
 
 /// The questions, by the last token of their subject.
 const SERVICE_ENDPOINTS: [(&str, &str); 4] = [
-    ("status", "The status of a job, or of the newest job of a file."),
+    (
+        "status",
+        "The status of a job, or of the newest job of a file.",
+    ),
     ("cancel", "End a job, queued or running."),
     ("retry", "Start a new job like one that has ended."),
     ("stats", "Counts and mean duration of the last seven days."),
@@ -133,10 +136,7 @@ fn messages() -> Map<String, Value> {
     let plain = |summary: &str, payload: Value| json!({ "summary": summary, "payload": payload });
     messages.insert(
         "stats-request".to_owned(),
-        plain(
-            "May be empty.",
-            json!({ "type": ["object", "null"] }),
-        ),
+        plain("May be empty.", json!({ "type": ["object", "null"] })),
     );
     for (name, summary) in [
         (

@@ -58,7 +58,8 @@ impl Reader {
             (None, Some(bucket), Some(key)) => SourceObject { bucket, key }.url(),
             (Some(url), ..) => {
                 self.add_violation(
-                    "file_url is given together with bucket or key; send only one of the two".to_owned(),
+                    "file_url is given together with bucket or key; send only one of the two"
+                        .to_owned(),
                 );
                 without_signature(url)
             }

@@ -217,7 +217,10 @@ fn judge(
             "rows that differ from the facts",
             rows::untold(&read.rows, &read.logs),
         ),
-        ("rows that returned to an earlier state", rows::regressed(history)),
+        (
+            "rows that returned to an earlier state",
+            rows::regressed(history),
+        ),
         (
             "playlists that name a missing object, or another one than was checked",
             output::broken(&read.output, &read.logs),

@@ -103,7 +103,10 @@ pub(super) fn done(
             "tasks in work that a fault hit, counted once for each fault",
             figures.hit,
         ),
-        ("task starts after the first start of the task", figures.again),
+        (
+            "task starts after the first start of the task",
+            figures.again,
+        ),
     ]
 }
 

@@ -173,7 +173,10 @@ async fn every_panel_and_every_alert_is_answered_after_a_real_run() {
     let prometheus = Prometheus::start(world.folder(), &address(&worker).await, &rules()).await;
     lively(&world).await;
     for (what, expression) in [
-        ("the open job is reported", "fluxhls_job_info{job_id=\"open\"}"),
+        (
+            "the open job is reported",
+            "fluxhls_job_info{job_id=\"open\"}",
+        ),
         (
             "the retry is counted",
             "fluxhls_jobs_finished_total{outcome=\"completed\"} == 2",

@@ -50,9 +50,7 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
         Content::Audio(_) | Content::Subtitle { .. } if probe.is_of_other_programme(stream) => {
             "another programme of the transport stream"
         }
-        Content::Audio(_) if !audio::is_usable(stream) => {
-            "an audio track that is almost empty"
-        }
+        Content::Audio(_) if !audio::is_usable(stream) => "an audio track that is almost empty",
         Content::Audio(_) => "one audio track more than a player's menu can show",
         Content::Subtitle { bitmap: true } => "subtitles that are pictures, not text",
         Content::Subtitle { bitmap: false } => "subtitles whose text cannot be converted",

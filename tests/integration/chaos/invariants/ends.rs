@@ -88,7 +88,10 @@ pub(in super::super) fn ended_twice(logs: &BTreeMap<JobId, JobLog>) -> Vec<Viola
         for kind in FactKind::VARIANTS {
             let times = log.all(*kind).count();
             if times > 1 {
-                violations.push(of(job, format!("{} was published {times} times", kind.as_str())));
+                violations.push(of(
+                    job,
+                    format!("{} was published {times} times", kind.as_str()),
+                ));
             }
         }
         let verdict = log.first(FactKind::Verdict).map(|told| &told.fact);

@@ -231,7 +231,10 @@ impl Track<'_> {
             format!("surround-{k}"),
             SURROUND_CHANNELS,
             profile.surround_bitrate.filter(|_| has_surround),
-            format!("its {} channels as 5.1, in addition to stereo", self.audio.channels),
+            format!(
+                "its {} channels as 5.1, in addition to stereo",
+                self.audio.channels
+            ),
         );
 
         let wanted = [stereo, surround].into_iter();

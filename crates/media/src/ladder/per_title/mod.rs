@@ -75,7 +75,9 @@ pub fn windows(plan: &Planned) -> Result<Vec<f64>, String> {
     };
 
     if !video.seekable {
-        return Err("No sample was taken: the source cannot be read from an arbitrary time.".to_owned());
+        return Err(
+            "No sample was taken: the source cannot be read from an arbitrary time.".to_owned(),
+        );
     }
 
     let seconds = video.source_frames() as f64 / video.frame_rate.as_f64().max(1e-9);
