@@ -50,6 +50,6 @@ LABEL org.opencontainers.image.title=fluxhls \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 USER 65532:65532
 EXPOSE 8080
-# It reaps what it starts and obeys SIGTERM, so nothing needs to stand before it.
+# It reaps its children and obeys SIGTERM, so it needs no init process.
 ENTRYPOINT ["fluxhls"]
 CMD ["run"]

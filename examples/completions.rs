@@ -1,4 +1,4 @@
-//! Hears of every job that ends, and after a restart goes on where it stopped.
+//! Receives every `ended` fact, and after a restart continues where it stopped.
 //!
 //! `NATS_URL=nats://127.0.0.1:4222 cargo run --example completions -- [how many, then leave]`
 
@@ -18,7 +18,7 @@ async fn main() -> Result<(), async_nats::Error> {
     let server = std::env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
     let js = jetstream::new(async_nats::connect(server).await?);
 
-    // A durable consumer of our own: the server keeps our place.
+    // A durable consumer for this program: the server keeps its position.
     let durable = pull::Config {
         durable_name: Some("api-rust".to_owned()),
         filter_subject: subject::facts_of_kind(FactKind::Ended),
@@ -35,11 +35,12 @@ async fn main() -> Result<(), async_nats::Error> {
         .take(wanted.unwrap_or(usize::MAX));
     while let Some(message) = messages.next().await {
         let message = message?;
-        // A word of a newer release is an error of its own: update this program, and the message
-        // comes again.
+        // A word of a newer release is an error: update this program, and the message is delivered
+        // again.
         let ended: Ended = wire::read(&message.subject, &message.payload)?;
         println!("{} {}", ended.head.job_id, ended.outcome.as_str());
-        // Acknowledged last, and confirmed: what we die over comes again.
+        // Acknowledged last, with confirmation: a message that is not acknowledged because of a
+        // crash is delivered again.
         message.double_ack_with(AckKind::Ack).await?;
     }
     Ok(())

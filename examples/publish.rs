@@ -1,4 +1,4 @@
-//! Tells fluxhls of an uploaded file, and waits until the server has stored the event.
+//! Publishes the event of an uploaded file, and waits until the server has stored it.
 //!
 //! `NATS_URL=nats://127.0.0.1:4222 cargo run --example publish -- s3://bucket/key holiday.mp4`
 
@@ -21,8 +21,8 @@ async fn main() -> Result<(), async_nats::Error> {
     let server = std::env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
     let client = async_nats::connect(server).await?;
 
-    // An id of our own: the job is known before it is accepted, and an event that has to be sent
-    // twice has one effect.
+    // The id is chosen here: the job is known before it is accepted, and an event that has to be
+    // sent twice has one effect.
     let job = JobId::fresh();
     let event = UploadEvent {
         job_id: Some(job.clone()),

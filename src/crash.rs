@@ -3,15 +3,15 @@
 //!
 //! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first
 //! time, as `kill -9` would there; [`CrashPoints::pause`] stops it there, as `kill -STOP` would,
-//! until someone continues it. At [`CrashPoints::panic`] whoever takes the step panics. In release
-//! builds [`point`] is empty.
+//! until someone continues it. At [`CrashPoints::panic`] the code that takes the step panics. In
+//! release builds [`point`] is empty.
 
-/// Steps at which the process shall die, stand still or panic. Names are `<handler>.<step>`.
+/// Steps at which the process aborts, stops or panics. Names are `<handler>.<step>`.
 #[derive(Debug, Default)]
 pub struct CrashPoints {
     /// Where it dies.
     pub crash: Option<String>,
-    /// Where it stands still once.
+    /// Where it stops once.
     pub pause: Option<String>,
     /// Where it panics, each time.
     pub panic: Option<String>,
@@ -27,7 +27,7 @@ pub fn arm(points: CrashPoints) {
     let _ = ARMED.set(points);
 }
 
-/// A step after which a process may die or stand still. Names are `<handler>.<step>`.
+/// A step after which a process may abort or stop. Names are `<handler>.<step>`.
 #[cfg(debug_assertions)]
 pub fn point(step: &str) {
     use std::sync::OnceLock;
@@ -54,6 +54,6 @@ pub fn point(step: &str) {
     }
 }
 
-/// A step after which a process may die or stand still.
+/// A step after which a process may abort or stop.
 #[cfg(not(debug_assertions))]
 pub const fn point(_step: &str) {}

@@ -3,8 +3,8 @@
 //! [`pipeline`] holds the stages in the order a video takes them: intake (upload event →
 //! `accepted`), plan (probe, ladder, chunk map → `planned`), encode (chunks and tracks → segments
 //! in the bucket), package (check, playlists, verdict), and project (every fact → tables). Stages
-//! never call each other; they meet in the messages of the crate `streams`. [`operations`] answers
-//! questions, checks and mends what was published, and removes what is old.
+//! never call each other; they communicate by the messages of the crate `streams`. [`operations`]
+//! answers requests, checks and repairs published output, and removes old data.
 //!
 //! Imports run downward only: the crates `media` (pure), `ffmpeg`, `storage`, `jetstream` →
 //! [`telemetry`] and [`worker`] → [`job`], the rules all stages share → [`pipeline`] →

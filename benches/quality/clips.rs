@@ -1,6 +1,6 @@
-//! The clips: parts of two films that npm packages bring, and two clips made of them by ffmpeg. All
-//! are 1920x1080 as they were shot, rendered or drawn; none is scaled up. A clip of 4 s is one
-//! segment, with all the costs of its beginning.
+//! The clips: parts of two films from npm packages, one clip made from them, and one drawn by
+//! ffmpeg. All are 1920x1080 as they were shot, rendered or drawn; none is scaled up. A clip of 4 s
+//! is one segment, with the full cost of its first frames.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ pub(crate) const MOVING: [Clip; 6] = [
     },
     Clip {
         name: "bird",
-        shows: "animation: a cut, a character before a soft sky",
+        shows: "animation: a cut, a character in front of a soft sky",
         from: BUNNY,
         input: Make::Cut(Film::Bunny, 15.0, 4.0),
     },
@@ -75,7 +75,7 @@ pub(crate) const MOVING: [Clip; 6] = [
     Clip {
         name: "match",
         shows: "sport-like: pans of up to 50 pixels a frame, sway, moving cars, sensor noise, a cut",
-        from: "made by ffmpeg of the city film, MIT",
+        from: "made by ffmpeg from the city film, MIT",
         input: Make::Match,
     },
 ];
@@ -108,7 +108,7 @@ impl Clip {
         Ok(file)
     }
 
-    /// The clip over and over, long enough to be sampled.
+    /// The clip repeated, long enough to be sampled.
     pub(crate) async fn looped(&self, bench: &Bench, times: u32) -> Result<PathBuf> {
         let once = self.file(bench).await?;
         let file = bench.folder.join(format!("{}-x{times}.mp4", self.name));

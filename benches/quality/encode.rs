@@ -51,7 +51,7 @@ pub(crate) struct Scored {
     pub(crate) vmaf: f64,
 }
 
-/// Lines, size and rate of the rungs of the old worker, which knew neither caps nor a key frame
+/// Lines, size and rate of the rungs of the old worker, which had neither caps nor a key frame
 /// grid.
 const OLD: [(u32, &str, &str); 3] = [
     (1080, "1920:1080", "5000k"),
@@ -59,7 +59,7 @@ const OLD: [(u32, &str, &str); 3] = [
     (480, "854:480", "1500k"),
 ];
 
-/// The plan of a clip, as the plan stage makes it but for the sample.
+/// The plan of a clip, as the plan stage makes it before sampling.
 pub(crate) async fn plan(bench: &Bench, clip: &Path, profile: Profile) -> Result<Planned> {
     let probe = probe(&bench.tool, &Input::file(clip), &ProbeLimits::default()).await?;
     let pin = Pin {
@@ -78,7 +78,7 @@ pub(crate) async fn plan(bench: &Bench, clip: &Path, profile: Profile) -> Result
     Ok(ladder::plan(head, &probe, pin, &settings, "bench")?)
 }
 
-/// The plan fitted to the pictures of the clip.
+/// The plan fitted to the content of the clip.
 pub(crate) async fn per_title(bench: &Bench, clip: &Path, plan: Planned) -> Result<Planned> {
     let folder = tempfile::tempdir_in(&bench.folder)?;
     let samples = sample(&bench.tool, &Input::file(clip), folder.path(), &plan).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn encode(bench: &Bench, clip: &Path, planned: Planned) -> Resu
     let chunks = planned
         .video
         .as_ref()
-        .context("a clip has pictures")?
+        .context("a clip has video")?
         .chunks
         .len();
     let input = Input::file(clip);
@@ -126,7 +126,7 @@ pub(crate) async fn encode(bench: &Bench, clip: &Path, planned: Planned) -> Resu
 fn join(planned: &Planned, rendition: &VideoRendition, folder: &Path) -> Result<u64> {
     let of = folder.join(rendition.name.as_str());
     let mut joined = std::fs::read(of.join(argv::INIT_FILE))?;
-    let video = planned.video.as_ref().context("a clip has pictures")?;
+    let video = planned.video.as_ref().context("a clip has video")?;
     for n in 0..u32::try_from(video.frames.div_ceil(u64::from(video.segment_frames)))? {
         joined.extend(std::fs::read(of.join(argv::segment_file(n)))?);
     }
@@ -168,7 +168,7 @@ pub(crate) async fn old(bench: &Bench, clip: &Path) -> Result<Encoded> {
     .await
 }
 
-/// What `encode` makes of these arguments and this clip, from an earlier run if there was one.
+/// The result of `encode` for these arguments and this clip, from an earlier run if there was one.
 async fn cached(
     bench: &Bench,
     args: &[String],

@@ -1,7 +1,7 @@
 //! `make bench-quality`: the quality, size and processor time of the shipped ladders against those
 //! of the system they replace, by VMAF, on named clips. Writes `docs/quality.md`. What was encoded
-//! once is not encoded again: results are in `.tools/quality`. `-- --without-hevc` leaves out the
-//! slowest part.
+//! once is not encoded again: results are kept in `.tools/quality`. `-- --without-hevc` leaves out
+//! the slowest part.
 
 mod clips;
 mod encode;

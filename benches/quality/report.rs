@@ -12,11 +12,11 @@ pub(crate) struct Compared {
     pub(crate) clip: &'static Clip,
     pub(crate) old: Encoded,
     pub(crate) standard: Encoded,
-    /// Not asked for in a short run.
+    /// Left out in a short run.
     pub(crate) hevc: Option<Encoded>,
 }
 
-/// One clip with and without a sample of its pictures.
+/// One clip with and without sampling.
 pub(crate) struct Title {
     pub(crate) name: &'static str,
     pub(crate) complexity: Option<Complexity>,
@@ -44,11 +44,12 @@ const LADDERS: [(&str, Pick); 3] = [
 const HEAD: &str = "\
 # Quality
 
-Written by `make bench-quality`. VMAF is libvmaf's default model, the mean over every fourth frame, lower rungs scaled up to 1080 lines by a
-bicubic filter as players do. Bytes are those of the video alone; processor time is user and system of ffmpeg, decoding and scaling included.
+Written by `make bench-quality`. VMAF is the mean of libvmaf's default model over every fourth frame; lower rungs are scaled up to 1080 lines
+with a bicubic filter, as players do. Bytes are those of the video alone. Processor time is the user and system time of ffmpeg, including
+decoding and scaling.
 
-- **old**: the worker fluxhls replaces: libx264 `medium`, 5000, 3000 and 1500 kb/s at 1080, 720 and 480 lines, no caps, no key frame grid.
-- **`standard`** and **`hevc`**, where it was asked for: the shipped profiles, encoded by the plans and command lines that workers get, with the same three rungs.
+- **old**: the worker that fluxhls replaces, with libx264 `medium` at 5000, 3000 and 1500 kb/s for 1080, 720 and 480 lines, without caps or a key frame grid.
+- **`standard`** and **`hevc`** (`hevc` unless it was left out): the shipped profiles with the same three rungs, encoded with the plans and command lines of workers.
 
 ";
 
@@ -95,7 +96,7 @@ impl Report {
         writeln!(f, "## Means over {} moving clips\n", self.compared.len())?;
         writeln!(
             f,
-            "| ladder | VMAF 1080 | 720 | 480 | bytes, all three | against old | CPU s | against old |"
+            "| ladder | VMAF 1080 | 720 | 480 | bytes, all three | relative to old | CPU s | relative to old |"
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|---|")?;
         for (name, pick) in LADDERS {
@@ -142,11 +143,11 @@ impl Report {
     fn per_title(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "## Per title: `standard` with its four rungs, with and without a sample of the pictures\n"
+            "## Per title: `standard` with its four rungs, with and without sampling\n"
         )?;
         writeln!(
             f,
-            "| clip | without | with | bytes | sample | decisions |\n|---|---|---|---|---|---|"
+            "| clip | without | with | bytes | cost of sampling | decisions |\n|---|---|---|---|---|---|"
         )?;
         for title in &self.titles {
             let complexity = title.complexity.as_ref();
@@ -177,7 +178,7 @@ impl Report {
     }
 }
 
-/// The columns of what it comes to.
+/// The columns of the result.
 fn effect(title: &Title) -> String {
     let Some((without, with)) = &title.encoded else {
         return "the profile's ladder | the same ladder and caps | equal".to_owned();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clips::{packages, words};
 
-/// One frame of so many is scored.
+/// One frame in this many is scored.
 const SCORED: u32 = 4;
 
 /// Where everything is.
@@ -19,7 +19,7 @@ pub(crate) struct Bench {
     pub(crate) tool: Tool,
     /// An ffmpeg with libvmaf.
     judge: Tool,
-    /// Clips, results and what is in the making.
+    /// Clips, results and unfinished files.
     pub(crate) folder: PathBuf,
 }
 

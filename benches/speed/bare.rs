@@ -1,6 +1,6 @@
-//! The command line no one can do better than: one ffmpeg that makes the same ladder with the same
-//! settings, to the local disk. It checks nothing, makes no poster and no previews, and nothing can
-//! be played before its end.
+//! The fastest possible command line: one ffmpeg that writes the same ladder with the same settings
+//! to the local disk. It checks nothing, makes no poster and no previews, and its output cannot be
+//! played before it ends.
 
 use std::path::Path;
 use std::time::Instant;

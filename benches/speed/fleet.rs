@@ -1,5 +1,5 @@
-//! Many workers for one file: real ones on a core each, and stand-ins whose encoder takes a fixed
-//! time, on the real queue, storage and log.
+//! Many workers for one file: real ones on a core each, and simulated ones whose encoder takes a
+//! fixed time, on the real queue, storage and log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::page::Section;
 use crate::timing::{fact, median, ready, seconds, stop, uploaded};
 use crate::{machine, source};
 
-/// Workers of the stand-ins' runs.
+/// Numbers of simulated workers.
 const WORKERS: [u32; 4] = [1, 4, 16, 64];
-/// What a stand-in takes for a chunk.
+/// The time a simulated worker takes for a chunk.
 const COST: Duration = Duration::from_secs(3);
-/// Chunks for each stand-in.
+/// Chunks for each simulated worker.
 const EACH: u32 = 8;
 /// Runs of one and of two real workers, in turns.
 const PAIRS: usize = 1;
@@ -32,7 +32,7 @@ pub(crate) async fn run() -> Section {
     let (one, two, chunks) = real().await;
     let speed = median(one.iter().zip(&two).map(|(one, two)| one / two));
     let text = format!(
-        "Ten minutes of 854x480 in {chunks} chunks by real workers, each on a core of its own, beside the servers:\n\n\
+        "Ten minutes of 854x480 in {chunks} chunks by real workers, each on its own core, which it shares with the servers:\n\n\
          | workers | s | speed-up |\n|---:|---:|---:|\n| 1 | {:.1} | |\n| 2 | {:.1} | **{speed:.2} x** |\n",
         median(one),
         median(two),
@@ -44,25 +44,25 @@ pub(crate) async fn run() -> Section {
     }
 }
 
-/// Stand-ins.
+/// Simulated workers.
 pub(crate) async fn queue() -> Section {
     machine::pin_ourselves("0,1").await;
     let mut text = format!(
-        "{EACH} chunks for each stand-in, whose encoder is a pause of {} s; all on the same two cores:\n\n\
+        "{EACH} chunks for each simulated worker, whose encoder only waits {} s; all on the same two cores:\n\n\
          | workers | s | speed-up | efficiency |\n|---:|---:|---:|---:|\n",
         COST.as_secs(),
     );
     for workers in WORKERS {
         let taken = stand_ins(workers).await;
         let efficiency = COST.as_secs_f64() * f64::from(EACH) / taken;
-        eprintln!("queue: {workers} stand-ins {taken:.2} s, {efficiency:.3} of the ideal");
+        eprintln!("queue: {workers} simulated workers {taken:.2} s, {efficiency:.3} of the ideal");
         text += &format!(
             "| {workers} | {taken:.1} | {:.1} x | **{:.0} %** |\n",
             efficiency * f64::from(workers),
             efficiency * 100.0
         );
     }
-    text += "\nFrom the plan to the last chunk; the ideal is the cost of the chunks, divided by the workers.\n";
+    text += "\nThe time is that from the plan to the last chunk. An efficiency of 100 % is the cost of all chunks divided by the number of workers.\n";
     Section {
         name: "queue",
         title: "Many workers for one file",
@@ -70,7 +70,7 @@ pub(crate) async fn queue() -> Section {
     }
 }
 
-/// Seconds for one worker and for two, run by run; and how many chunks there were.
+/// Seconds for one worker and for two, run by run, and the number of chunks.
 async fn real() -> (Vec<f64>, Vec<f64>, usize) {
     machine::pin_ourselves("0,1").await;
     let world = World::new(Engine::Sqlite).await;
@@ -125,7 +125,7 @@ async fn stand_ins(workers: u32) -> f64 {
     seconds(planned, last)
 }
 
-/// A plan of a clip, stretched to so many chunks.
+/// A plan of a clip, stretched to this number of chunks.
 pub(crate) async fn plan(clip: &std::path::Path, chunks: u32) -> Planned {
     #[expect(
         clippy::disallowed_methods,

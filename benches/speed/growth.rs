@@ -20,7 +20,7 @@ const MB: f64 = 1e6;
 pub(crate) async fn run() -> Section {
     machine::pin_ourselves("0,1").await;
     let mut text = String::from(
-        "| source, 320x180 | all memory, MB | cache of the source, MB | ffmpeg, MB | ours but for the cache, MB | to 1 min | disk, MB |\n\
+        "| source, 320x180 | all memory, MB | source cache, MB | ffmpeg, MB | fluxhls without the cache, MB | ratio to 1 min | disk, MB |\n\
          |---|---:|---:|---:|---:|---:|---:|\n",
     );
     let mut first = None;
@@ -38,10 +38,10 @@ pub(crate) async fn run() -> Section {
             peak.disk as f64 / MB
         );
     }
-    text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share. The \
-             cache holds the source until it is full (256 MiB, or an eighth of `MEMORY_MAX`). ffmpeg holds the index of its source for as long as it is open, about 10 MB for each hour of this one, and the \
-             sample opens it four times. Ours is more by a full sheet of the storyboard, which a minute does not fill, and grows by about \
-             10 MB for each hour, most of it while the output is checked as a whole. Disk is one piece of sound that is read back.\n";
+    text += "\nEach figure is the maximum of samples taken every 200 ms from the event to the end of the job; a shared page counts for its share. The \
+             cache keeps blocks of the source until it is full (256 MiB, or an eighth of `MEMORY_MAX`). ffmpeg keeps the index of its source while the source is open, about 10 MB for each hour of this one, and \
+             sampling opens it four times. The memory of fluxhls grows by a full sheet of the storyboard, which one minute does not fill, and by about \
+             10 MB for each hour, mostly while the complete output is checked. The disk holds one piece of audio that is read back.\n";
     Section {
         name: "growth",
         title: "Memory and disk by the length of the source",

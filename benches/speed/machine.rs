@@ -13,13 +13,13 @@ use crate::metrics::Metrics;
 /// Ticks of a second of processor time: fixed by the kernel's interface to programs.
 const TICKS: f64 = 100.0;
 
-/// Lets a process and all that it starts from now on run on these cores alone, as `taskset` lists
-/// them.
+/// Restricts a process, and everything it starts from now on, to these cores, in the syntax of
+/// `taskset`.
 pub(crate) async fn pin(process: i32, cores: &str) {
     output_of(command("taskset").args(["-acp", cores, &process.to_string()])).await;
 }
 
-/// Lets ourselves, with the servers we start from now on, run on these cores alone.
+/// Restricts this process, and the servers it starts from now on, to these cores.
 pub(crate) async fn pin_ourselves(cores: &str) {
     pin(i32::try_from(std::process::id()).unwrap(), cores).await;
 }
@@ -43,7 +43,7 @@ pub(crate) struct Peak {
     pub(crate) memory: u64,
     /// Bytes that its cache of sources took.
     pub(crate) cache: u64,
-    /// Bytes of its own memory at a time but for the cache's at that time.
+    /// Bytes of its own memory without the cache, both at the same time.
     pub(crate) own: u64,
     /// Bytes of memory of its children.
     pub(crate) children: u64,
@@ -51,7 +51,7 @@ pub(crate) struct Peak {
     pub(crate) disk: u64,
 }
 
-/// Watches a worker until `stop`. `metrics` is where it tells its own.
+/// Watches a worker until `stop`. `metrics` is the URL of its metrics.
 pub(crate) async fn watch(
     process: i32,
     metrics: &Url,
@@ -79,7 +79,7 @@ pub(crate) async fn watch(
 pub(crate) struct Resident {
     /// All of it.
     pub(crate) all: u64,
-    /// What no file lies behind: heap and stacks.
+    /// Pages without a file: heap and stacks.
     pub(crate) anonymous: u64,
 }
 
@@ -95,7 +95,7 @@ fn proportional(process: i32) -> u64 {
     mapped(process, "Pss:")
 }
 
-/// A line of all mappings of a process together, in bytes; zero where the process has ended.
+/// A line of the summary of all mappings of a process, in bytes; zero if the process has ended.
 fn mapped(process: i32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -1,8 +1,8 @@
-//! `make bench`: how fast fluxhls is, each figure as a ratio to a baseline that ran beside it.
+//! `make bench`: how fast fluxhls is, each figure as a ratio to a baseline of the same run.
 //! Writes `docs/benchmarks.md`.
 //!
-//! In reading order: [`machine`] (cores, processor time, memory), [`metrics`] (what a worker tells
-//! of itself), [`source`] (what is encoded), [`bare`] (the command line no one can do better than),
+//! In reading order: [`machine`] (cores, processor time, memory), [`metrics`] (what a worker
+//! reports), [`source`] (what is encoded), [`bare`] (the fastest possible command line),
 //! and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other
 //! systems), [`playable`] (the first picture), [`fleet`] (many workers), [`control`] (queue and
 //! tables), [`growth`] (memory and disk by length), [`soak`] (memory over many jobs), [`traffic`]
@@ -11,7 +11,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
-    reason = "a bench that cannot go on has no better word than the error, and its figures are far below 2^52"
+    reason = "a bench that cannot continue prints the error, and its figures are far below 2^52"
 )]
 
 #[expect(
@@ -87,7 +87,7 @@ fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 9] {
 fn setting(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "a bench is told what to do by its environment"
+        reason = "the environment configures a bench"
     )]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What a worker tells of itself.
+//! The metrics that a worker reports.
 
 use url::Url;
 
@@ -11,19 +11,19 @@ use crate::harness::worker::address;
 pub(crate) struct Metrics(String);
 
 impl Metrics {
-    /// Where a worker's is.
+    /// The URL of a worker's page.
     pub(crate) async fn url(worker: &Process) -> Url {
         format!("http://{}/metrics", address(worker).await)
             .parse()
             .unwrap()
     }
 
-    /// What is there now.
+    /// The current metrics at this URL.
     pub(crate) async fn at(url: &Url) -> Self {
         Self(String::from_utf8(http::get(url).await.body).unwrap())
     }
 
-    /// What a worker tells now.
+    /// The current metrics of a worker.
     pub(crate) async fn of(worker: &Process) -> Self {
         Self::at(&Self::url(worker).await).await
     }

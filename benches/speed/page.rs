@@ -1,5 +1,5 @@
-//! The page of results, one section for each question. What was not asked this time stays as it
-//! was.
+//! The page of results, one section for each question. Sections of questions that were not asked
+//! this time stay as they were.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! From the event to something that plays, by the length of the source, on all cores, as shipped:
-//! with the sample that fits the ladder to the pictures.
+//! The time from the event to a playable output, by the length of the source, on all cores, as
+//! shipped: with the sampling that fits the ladder to the content.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::{machine, source};
 /// Jobs of each length.
 const RUNS: usize = 3;
 
-/// How often the bucket and the live playlist are looked at.
+/// How often the bucket and the live playlist are polled.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Lengths in seconds, with the word for each.
@@ -32,7 +32,7 @@ pub(crate) async fn run() -> Section {
     for (length, _) in LENGTHS {
         events.push(world.event(&source::full(length).await).await);
     }
-    // Gigabytes that still wait to be written would stand in the way of everything else.
+    // Gigabytes that are not on the disk yet would slow down everything that follows.
     output_of(&mut command("sync")).await;
     let ladder = source::without_samples(&world);
     let plain = ready(
@@ -48,10 +48,10 @@ pub(crate) async fn run() -> Section {
     let (whole, mut delays) = whole(&world, &events[0], worker).await;
     let (usual, longest) = (median(delays.clone()), delays.drain(..).fold(0.0, f64::max));
     let mut text = String::from(
-        "| source | plays after, s | ratio to 60 s | without a sample, s | ratio to 60 s | the whole output after, s | sooner |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        "| source | first playable after, s | ratio to 60 s | without sampling, s | ratio to 60 s | complete output after, s | sooner by |\n|---|---:|---:|---:|---:|---:|---:|\n",
     );
     for (i, (length, word)) in LENGTHS.into_iter().enumerate() {
-        // Longer ones were canceled: the rest of them is the same work over and over.
+        // Longer ones were canceled: the rest of each repeats the same work.
         let (rate, about) = if i == 0 {
             (whole, "")
         } else {
@@ -66,11 +66,11 @@ pub(crate) async fn run() -> Section {
             rate / with[i]
         );
     }
-    text += "\nThe lowest rung and the sound of 1080p30. Outputs of longer sources were not waited for: theirs is the minute's, times the minutes. \
-             The sample is what fits a ladder to the pictures; `per_title = false` in a profile leaves it out.\n";
+    text += "\nPlayable means the lowest rung and the audio of a 1080p30 source. The complete output of the longer sources is estimated: the time for one minute, \
+             times the length in minutes. Sampling fits the ladder to the content; `per_title = false` in a profile turns it off.\n";
     text += &format!(
-        "\nFrom when a segment of the lowest rung is in the bucket until the live playlist names it, over the minute: {usual:.1} s, at most \
-         {longest:.1} s. A segment lasts 4 s. Both are looked at every {} ms.\n",
+        "\nA segment of the lowest rung is listed in the live playlist {usual:.1} s after it is stored in the bucket (median over the 60 s source), at most \
+         {longest:.1} s. A segment lasts 4 s. Both are polled every {} ms.\n",
         LOOK.as_millis()
     );
     Section {
@@ -96,7 +96,7 @@ async fn medians(world: &World, events: &[Value], how: &str) -> Vec<f64> {
     found.into_iter().map(median).collect()
 }
 
-/// Sends an event again, for a file of its own.
+/// Sends an event again, for a new file.
 async fn submit(world: &World, event: &Value) -> JobId {
     let mut event = event.clone();
     for id in ["file_id", "job_id"] {
@@ -113,7 +113,7 @@ async fn cancel(world: &World, job: &JobId) {
     world.queue_is_empty().await;
 }
 
-/// Seconds from the event to the end, and for each segment of the lowest rung, those from the
+/// Seconds from the event to the end, and for each segment of the lowest rung the seconds from the
 /// bucket to the live playlist.
 async fn whole(world: &World, event: &Value, worker: Process) -> (f64, Vec<f64>) {
     let job = submit(world, event).await;
@@ -125,8 +125,8 @@ async fn whole(world: &World, event: &Value, worker: Process) -> (f64, Vec<f64>)
     (seconds(uploaded(world, &job).await, ended), delays)
 }
 
-/// Watches the bucket and the live playlist of the lowest rung until it is sealed; seconds from
-/// the one to the other, of each segment that was seen to come.
+/// Watches the bucket and the live playlist of the lowest rung until it is sealed. Returns the
+/// seconds from the one to the other, for each segment whose arrival was seen.
 async fn listing_delays(world: &World, manifest: &Url) -> Vec<f64> {
     let multivariant = text(manifest).await;
     let lowest = multivariant
@@ -147,7 +147,7 @@ async fn listing_delays(world: &World, manifest: &Url) -> Vec<f64> {
         let names = text(&playlist).await;
         let now = Instant::now();
         for object in world.bucket.list(&folder).await.unwrap() {
-            // What was there at the first look came at a time no one saw.
+            // The time of what is there at the first poll is unknown.
             let since = (!first).then_some(now);
             stored
                 .entry(object.key.rsplit('/').next().unwrap().to_owned())

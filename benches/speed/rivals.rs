@@ -1,5 +1,5 @@
-//! A job beside other ways to the same ladder, each on all cores: the old worker's flow, and
-//! shaka-streamer as it is shipped.
+//! A job compared with other ways to make the same ladder, each on all cores: the old worker's
+//! procedure, and shaka-streamer as it is shipped.
 
 use std::path::Path;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::{machine, source};
 /// Runs of each, in turns.
 const RUNS: usize = 2;
 
-/// The old worker looked for jobs so often: on average, an upload waits half of it.
+/// Seconds between two polls of the old worker: on average, an upload waits half of that.
 const POLL: f64 = 10.0;
 
 /// The old ladder: height, size, bits per second.
@@ -28,7 +28,7 @@ const OLD: [(u32, &str, &str); 3] = [
     (480, "854:480", "1500k"),
 ];
 
-/// One run of ours.
+/// One run of fluxhls.
 #[derive(Clone, Copy)]
 struct Ours {
     playable: f64,
@@ -67,13 +67,13 @@ pub(crate) async fn run() -> Section {
         )
     };
     let text = format!(
-        "| | whole output, s | fluxhls is faster | plays after, s | fluxhls is sooner |\n|---|---:|---:|---:|---:|\n\
+        "| | complete output after, s | fluxhls is faster by | first playable after, s | fluxhls is sooner by |\n|---|---:|---:|---:|---:|\n\
          | fluxhls, `standard` | {:.1} | | {:.1} | |\n\
          | old worker | {:.1} | **{:.2} x** | {:.1} | **{:.1} x** |\n\
          | shaka-streamer 1.5.1 | {:.1} | **{:.2} x** | {:.1} | **{:.1} x** |\n\n\
-         The old worker's three rungs are x264 `medium` at fixed rates, and make a fifth more bytes at a VMAF higher by about one \
-         than those of `standard` ([quality](quality.md)); its time holds {:.0} s, the mean wait for its next poll. shaka-streamer makes the four rungs of \
-         `standard` with x264 `slow`, which cannot be set, to the local disk.\n",
+         The old worker encodes three rungs with x264 `medium` at fixed rates. They take a fifth more bytes than those of `standard`, and their VMAF is \
+         higher by about one ([quality](quality.md)). Its time includes {:.0} s, the mean wait for its next poll. shaka-streamer writes the four rungs of \
+         `standard` to the local disk; it uses x264 `slow`, which cannot be changed.\n",
         median(ours.iter().map(|own| own.whole)),
         median(ours.iter().map(|own| own.playable)),
         median(olds.iter().copied()),
@@ -88,7 +88,7 @@ pub(crate) async fn run() -> Section {
     );
     Section {
         name: "rivals",
-        title: "Beside other systems",
+        title: "Compared with other systems",
         text,
     }
 }

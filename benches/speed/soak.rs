@@ -50,7 +50,7 @@ pub(crate) async fn run() -> Section {
 
     let mut text = format!(
         "{jobs} jobs of four seconds of 320x180, {AT_ONCE} at a time, by one worker with all roles:\n\n\
-         | jobs | resident, MB | anonymous, MB | cache of the sources, MB | anonymous but for the cache, MB |\n\
+         | jobs | resident, MB | anonymous, MB | source cache, MB | anonymous without the cache, MB |\n\
          |---:|---:|---:|---:|---:|\n"
     );
     for (before, sample) in samples.iter().enumerate().skip(STEP - 1).step_by(STEP) {
@@ -62,14 +62,14 @@ pub(crate) async fn run() -> Section {
         mean(&samples, late.clone(), of) / mean(&samples, early.clone(), of)
     };
     text += &format!(
-        "\nThe mean of the last {SPAN} jobs beside that of jobs {} to {}: resident **{:.2}**, anonymous but for the cache **{:.2}**.\n",
+        "\nRatio of the mean over the last {SPAN} jobs to the mean over jobs {} to {}: resident **{:.2}**, anonymous without the cache **{:.2}**.\n",
         early.start,
         early.end,
         ratio(|sample| sample.resident.all),
         ratio(Sample::own)
     );
-    text += "\nThe worker's own process, without its ffmpeg. Every job has a source of its own of 0.6 to 13 MB, so that the cache (256 MiB, or an \
-             eighth of `MEMORY_MAX`) is full after a hundred jobs, and each block after that takes the place of another one. NATS and \
+    text += "\nThe figures are those of the worker process, without ffmpeg. Every job has a different source of 0.6 to 13 MB, so the cache (256 MiB, or an \
+             eighth of `MEMORY_MAX`) is full after a hundred jobs, and each later block replaces another one. NATS and \
              the object store are other processes.\n";
     Section {
         name: "soak",
@@ -124,7 +124,7 @@ async fn noise((megabits, container): (u32, &str)) -> Clip {
     make_from(&arguments, container).await
 }
 
-/// Carries one job to its end.
+/// Runs one job to its end.
 async fn job(world: &World, clip: &Clip) {
     let job = world.submit(clip).await;
     fact(world, &job, FactKind::Ended).await;
@@ -137,7 +137,7 @@ fn mean(samples: &[Sample], span: Range<usize>, of: fn(&Sample) -> u64) -> f64 {
 }
 
 impl Sample {
-    /// Anonymous memory but for the blocks of the cache.
+    /// Anonymous memory without the blocks of the cache.
     const fn own(&self) -> u64 {
         self.resident.anonymous.saturating_sub(self.cache)
     }

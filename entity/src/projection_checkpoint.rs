@@ -5,8 +5,9 @@ use sea_orm::entity::prelude::*;
 /// The last message whose effect is in the tables, with enough of it to notice that the log lost
 /// its tail.
 ///
-/// Sequences are given again when a server is restored from an older store, so the sequence alone
-/// proves nothing; the times keep the server's nanoseconds and are therefore text (RFC 3339).
+/// Sequences are assigned again when a server is restored from an older store, so the sequence
+/// alone proves nothing; the times keep the nanoseconds of the server and are therefore text (RFC
+/// 3339).
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "projection_checkpoint")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "transcoding_jobs")]
 pub struct Model {
-    /// The job id (a cuid2 where we made it).
+    /// The job id (a cuid2 if fluxhls made it).
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub id: String,
     /// The file this job transcodes.

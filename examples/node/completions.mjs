@@ -9,7 +9,7 @@ import { connectToNats, jetstreamOptions } from "./nats.mjs";
 const wanted = Number(process.argv[2] ?? Infinity);
 const connection = await connectToNats();
 
-// A durable consumer of our own: the server keeps our position. Adding it again changes nothing.
+// A durable consumer for this program: the server keeps its position. Adding it again changes nothing.
 const manager = await jetstreamManager(connection, jetstreamOptions);
 await manager.consumers.add("HLS_JOBS", {
   durable_name: "api",

@@ -88,8 +88,8 @@ pub(crate) async fn has_text_id(manager: &SchemaManager<'_>, table: &str) -> Res
     ))
 }
 
-/// A column's type in `PostgreSQL`'s words; `None` where there is no such column, and on `SQLite`,
-/// which has no types to refuse.
+/// The type of a column, as `PostgreSQL` names it; `None` if there is no such column, and on
+/// `SQLite`, where types are not checked.
 async fn column_type(
     manager: &SchemaManager<'_>,
     table: &str,

@@ -1,7 +1,7 @@
-//! How the tables come to be: `SeaORM` migrations for `PostgreSQL` and `SQLite`.
+//! Creates the tables: `SeaORM` migrations for `PostgreSQL` and `SQLite`.
 //!
 //! The same migrations build an empty database and adopt a live `FluxStudio` database: each step
-//! looks before it creates, no step removes a row, a column or a view, and what an existing table
+//! checks before it creates, no step removes a row, a column or a view, and what an existing table
 //! already has stays as it is. Migrations are expand-only, so the old API keeps working on the new
 //! schema, and they never import `entity`: a migration is history, an entity is today.
 

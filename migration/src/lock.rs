@@ -14,7 +14,7 @@ const ADVISORY_KEY: i64 = 0x66_6c75_7868_6c73;
 /// outage.
 const LOCK_TIMEOUT: &str = "10s";
 
-/// Begins a transaction that no other migrator runs beside; waits for the one before.
+/// Begins a transaction that excludes other migrators; waits until an earlier one ends.
 pub(crate) async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     // SQLite: taking the write lock at once is the lock.
     let transaction = transaction::begin(db, Purpose::Write).await?;

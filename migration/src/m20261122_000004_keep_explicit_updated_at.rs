@@ -37,8 +37,8 @@ BEGIN
 END
 $body$";
 
-/// An adopted database has this trigger already; it calls the function by name and so keeps its
-/// place.
+/// An adopted database already has this trigger; it calls the function by name, so it stays as it
+/// is.
 const POSTGRES_TRIGGER: &str = "
 DO $block$
 BEGIN

@@ -1,4 +1,4 @@
-//! Four counts beside the checkpoint, which move in its transaction: how many jobs were ever
+//! Four counters in the checkpoint table, updated in its transaction: how many jobs were ever
 //! accepted, and how they ended.
 //!
 //! They begin with the jobs whose rows are there; what was pruned before is not known any more.

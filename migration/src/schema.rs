@@ -63,7 +63,7 @@ impl fmt::Display for Schema {
             ),
             Self::Apart { unknown, missing } => write!(
                 f,
-                "the schema is of another line of versions: it has {}, which fluxhls {this} does not know, and lacks {}; \
+                "the schema belongs to another line of versions: it has {}, which fluxhls {this} does not know, and lacks {}; \
                  run `fluxhls migrate up` of the latest version that the database is used with",
                 unknown.join(", "),
                 missing.join(", ")
@@ -85,7 +85,7 @@ fn number(part: &str) -> u64 {
     part.parse().unwrap_or(0)
 }
 
-/// Reads how the schema relates to the migrations of `M`. Needs nothing but the right to read.
+/// Compares the schema with the migrations of `M`. Needs only read access.
 pub(crate) async fn read<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<Schema, DbErr> {
     // Asked first: unknown migrations alone do not say whether this program may run.
     if let Some(oldest) = oldest_program(db).await?
@@ -110,7 +110,7 @@ pub(crate) async fn read<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<
     })
 }
 
-/// Writes the one row, where it is not there as it should be.
+/// Writes the only row, if it is missing or wrong.
 pub(crate) async fn write_oldest_program(
     db: &impl ConnectionTrait,
     oldest: &Version,
@@ -125,7 +125,7 @@ pub(crate) async fn write_oldest_program(
     db.execute_unprepared(&upsert).await.map(drop)
 }
 
-/// What the last migrator wrote; none where no migrator has written it yet.
+/// What the last migrator wrote; none if no migrator has written it yet.
 async fn oldest_program(db: &impl ConnectionTrait) -> Result<Option<Version>, DbErr> {
     if !exists(db, "fluxhls_schema").await? {
         return Ok(None);
@@ -140,7 +140,7 @@ async fn oldest_program(db: &impl ConnectionTrait) -> Result<Option<Version>, Db
     let text: String = row.try_get("", "oldest_program")?;
     let version = text.parse().map_err(|error| {
         DbErr::Migration(format!(
-            "fluxhls_schema.oldest_program is {text:?}, which is no version ({error}); run `fluxhls migrate up` of the \
+            "fluxhls_schema.oldest_program is {text:?}, which is not a version ({error}); run `fluxhls migrate up` of the \
              latest version that the database is used with"
         ))
     })?;

@@ -1,9 +1,9 @@
-//! The one way to begin a transaction, within which every statement of ours runs.
+//! The only way to begin a transaction. Every statement of fluxhls runs within one.
 //!
 //! A pooler in transaction mode (PgBouncer) may give each transaction another server connection,
-//! whose session holds what others left there. So nothing of ours is kept in a session: no `SET`
-//! without `LOCAL`, no session's advisory lock, no `LISTEN`; and a statement that was prepared is
-//! one of its transaction alone.
+//! whose session contains state of other clients. So fluxhls keeps no state in a session: no `SET`
+//! without `LOCAL`, no advisory lock of a session, no `LISTEN`; and a prepared statement is used
+//! only within its transaction.
 
 use sea_orm_migration::sea_orm::sqlx::Connection as _;
 use sea_orm_migration::sea_orm::{
@@ -13,11 +13,11 @@ use sea_orm_migration::sea_orm::{
 
 /// What every transaction on `PostgreSQL` begins with.
 ///
-/// The client numbers the statements that it prepares, each connection from 1 on, so one that
-/// another client left in the session of this server connection may have the name that ours is
-/// about to get. A client that is frozen or cut off within a transaction must not hold its locks
-/// for as long as its connection seems to live, which can be hours: `PostgreSQL` ends a transaction
-/// that says nothing for a minute.
+/// The client numbers the statements that it prepares, each connection from 1 on, so a statement
+/// that another client left in the session of this server connection may have the name that is
+/// assigned next. A client that freezes or is disconnected within a transaction must not hold its
+/// locks until its connection times out, which can take hours: `PostgreSQL` ends a transaction that
+/// is idle for a minute.
 const PREAMBLE: &str = r"
 SET LOCAL idle_in_transaction_session_timeout = '1min';
 DO $$
@@ -37,17 +37,16 @@ pub enum Purpose {
     Write,
 }
 
-/// Connects. Only connections that are made here forget, from one use to the next, what they have
-/// prepared: that is in the session of a server connection which may not be ours any more, and
-/// [`begin`] drops it.
+/// Connects. Only connections made here discard their prepared statements between uses: these are
+/// in the session of a server connection that may now belong to another client, and [`begin`] drops
+/// them.
 ///
 /// # Errors
 /// When the database cannot be reached, or the URL is none.
 pub async fn connect(options: impl Into<ConnectOptions>) -> Result<DatabaseConnection, DbErr> {
     let mut options = options.into();
     options
-        // Poolers refuse a parameter they do not know. Servers we support write floats exactly
-        // without it.
+        // Poolers refuse unknown parameters. The supported servers write floats exactly without it.
         .map_sqlx_postgres_opts(|options| options.extra_float_digits(None))
         .map_sqlx_postgres_before_acquire(|connection, _| {
             Box::pin(async move {

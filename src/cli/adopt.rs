@@ -1,4 +1,4 @@
-//! `fluxhls adopt`: what FluxStudio's worker left undone becomes jobs.
+//! `fluxhls adopt`: turns the unfinished rows of FluxStudio's worker into jobs.
 
 use std::process::ExitCode;
 
@@ -17,17 +17,17 @@ use crate::config::{DatabaseArgs, NatsArgs, StorageArgs};
 use crate::pipeline::project::Database;
 use crate::pipeline::project::adoption::{self, Orphan};
 
-/// What `adopt` takes.
+/// Arguments of `adopt`.
 #[derive(Debug, Args)]
 pub(super) struct AdoptArgs {
-    /// Only say what would be done.
+    /// Change nothing; print what would be done.
     #[arg(long)]
     dry_run: bool,
     /// Seconds after which a job that is `processing` counts as stuck: the old worker leaves no
-    /// other sign of its death. 0 once it is stopped.
+    /// other sign when it dies. Use 0 when it is stopped.
     #[arg(long, default_value_t = 3600)]
     stuck_after: u32,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,16 +38,16 @@ pub(super) struct AdoptArgs {
     storage: StorageArgs,
 }
 
-/// What becomes of a row.
+/// What happens to a row.
 #[derive(Debug, PartialEq, Eq)]
 enum AdoptionOutcome {
     /// Its event is sent.
     Sent,
-    /// Its event was sent before.
+    /// Its event was already sent.
     Known,
     /// Its file is marked as deleted.
     Deleted,
-    /// It would fail at once, so it is left for someone to look at.
+    /// Its job would fail at once, so the row is left for an operator.
     Left(String),
 }
 
@@ -65,7 +65,8 @@ impl AdoptionOutcome {
 /// Sends an upload event for each row that waits for the old worker.
 ///
 /// # Errors
-/// What could not be reached. What was sent before that is sent, and to run it again is safe.
+/// When a service cannot be reached. Events sent before that stay sent, and it is safe to run this
+/// again.
 pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls adopt")).await?);
     let database = super::database::open_migrated(&args.database).await?;
@@ -82,7 +83,7 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     let orphans = adoption::orphans(&adopter.database.read().await?, before).await?;
     for id in orphans {
         let fate = adopter.adopt_file(&id).await.with_context(|| {
-            format!("job {id} was not sent; {sent} were before it, and running this again goes on from there")
+            format!("job {id} was not sent; {sent} were before it, and running this again continues from there")
         })?;
         match fate {
             Some(AdoptionOutcome::Sent) => sent += 1,
@@ -111,7 +112,7 @@ struct Adopter<'a> {
 }
 
 impl Adopter<'_> {
-    /// Does, and says, what is to be done with a row; nothing where it has gone meanwhile.
+    /// Handles one row and prints the result; does nothing if the row no longer exists.
     async fn adopt_file(&self, id: &str) -> anyhow::Result<Option<AdoptionOutcome>> {
         // The row is read again, since it may have changed since the list was made.
         let Some(orphan) = adoption::orphan(&self.database.read().await?, id).await? else {
@@ -178,7 +179,7 @@ impl Adopter<'_> {
         })
     }
 
-    /// Why its event would be a dead letter, or its job fail at once; the rule is intake's.
+    /// Why its event would be a dead letter, or its job fail at once; the rule is that of intake.
     fn reason_to_skip(&self, orphan: &Orphan) -> Option<String> {
         let body = orphan.event().to_string();
         match upload::read(None, body.as_bytes(), &self.args.storage.output_root) {

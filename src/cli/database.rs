@@ -10,10 +10,10 @@ use crate::config::{DatabaseArgs, NatsArgs};
 use crate::pipeline::project::error_text::describe_error;
 use crate::pipeline::project::{self, Database};
 
-/// What `migrate` takes.
+/// Arguments of `migrate`.
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateCommand {
-    /// Create the tables, or take over those of FluxStudio, losing nothing.
+    /// Create the tables, or adopt those of FluxStudio without losing data.
     Up {
         /// Also drop FluxStudio's two monitoring views and its clean-up function, which metrics and
         /// `jobs` replace.
@@ -22,15 +22,15 @@ pub(super) enum MigrateCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Say how the schema is and whether the tables can be written, and exit with 4 if anything is
-    /// missing.
+    /// Print the state of the schema and whether the tables can be written; exit with 4 if anything
+    /// is missing.
     Status {
         #[command(flatten)]
         database: DatabaseArgs,
     },
 }
 
-/// What `rebuild` takes.
+/// Arguments of `rebuild`.
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub(super) struct RebuildArgs {
 /// Connects to the database of the arguments.
 ///
 /// # Errors
-/// What is not set or cannot be reached.
+/// When the database is not set or cannot be reached.
 pub(super) async fn connect(args: &DatabaseArgs) -> anyhow::Result<Database> {
     let settings = args.settings();
     Database::connect(
@@ -54,7 +54,7 @@ pub(super) async fn connect(args: &DatabaseArgs) -> anyhow::Result<Database> {
 /// Connects to a database whose tables this program can use.
 ///
 /// # Errors
-/// What is not set, cannot be reached, or has to be migrated first.
+/// When the database is not set, cannot be reached, or has to be migrated first.
 pub(super) async fn open_migrated(args: &DatabaseArgs) -> anyhow::Result<Database> {
     let database = connect(args).await?;
     let schema = database.schema().await?;
@@ -62,10 +62,10 @@ pub(super) async fn open_migrated(args: &DatabaseArgs) -> anyhow::Result<Databas
     Ok(database)
 }
 
-/// Brings the schema up to date, or says what is missing.
+/// Brings the schema up to date, or prints what is missing.
 ///
 /// # Errors
-/// What the database refused.
+/// When the database refuses a change.
 pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode> {
     match command {
         MigrateCommand::Up {
@@ -92,7 +92,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
     }
 }
 
-/// Says how the schema is, and whether its tables can be written.
+/// Prints the state of the schema and whether its tables can be written.
 async fn status(database: &Database) -> anyhow::Result<ExitCode> {
     let schema = database.schema().await?;
     if let Schema::Behind(missing) = &schema {
@@ -119,7 +119,7 @@ async fn status(database: &Database) -> anyhow::Result<ExitCode> {
 /// Writes the tables again from the job log.
 ///
 /// # Errors
-/// What could not be read or written; the tables are then as they were.
+/// When something cannot be read or written; the tables are then unchanged.
 pub(super) async fn rebuild(args: RebuildArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls rebuild")).await?);
     let database = open_migrated(&args.database).await?;

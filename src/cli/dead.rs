@@ -1,4 +1,4 @@
-//! `fluxhls dead`: what could not be done, why, and once more.
+//! `fluxhls dead`: lists, shows and retries dead letters.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
@@ -21,12 +21,12 @@ use super::timeout::answered;
 use crate::config::NatsArgs;
 use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
-/// What can be asked about dead letters.
+/// Commands on dead letters.
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadCommand {
-    /// The newest dead letters.
+    /// List the newest dead letters.
     List {
-        /// At most so many.
+        /// Largest number of dead letters to list.
         #[arg(long, default_value_t = 50)]
         limit: usize,
         #[command(flatten)]
@@ -34,16 +34,16 @@ pub(super) enum DeadCommand {
         #[command(flatten)]
         nats: NatsArgs,
     },
-    /// One dead letter with everything in it.
+    /// Show one dead letter with its whole content.
     Show(DeadLetterArgs),
-    /// Do once more what a dead letter is about; exit with 4 where that is not for this command.
+    /// Retry the work of a dead letter; exit with 4 if this command cannot do that.
     Retry(DeadLetterArgs),
 }
 
-/// Which dead letter is meant.
+/// Arguments that name a dead letter.
 #[derive(Debug, Args)]
 pub(super) struct DeadLetterArgs {
-    /// Its sequence, as `dead list` tells it.
+    /// Its sequence, as `dead list` prints it.
     seq: u64,
     #[command(flatten)]
     output: Output,
@@ -72,10 +72,10 @@ impl Line {
     }
 }
 
-/// Answers.
+/// Runs the command.
 ///
 /// # Errors
-/// What could not be reached, or that there is no such letter.
+/// When a service cannot be reached, or there is no such dead letter.
 pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
     match command {
         DeadCommand::List {
@@ -152,17 +152,17 @@ async fn print_list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<
     Ok(())
 }
 
-/// A letter with everything in it.
+/// A dead letter with its whole content.
 #[derive(Debug, Serialize)]
 struct DeadLetterDetail {
     #[serde(flatten)]
     line: Line,
     headers: BTreeMap<String, Vec<String>>,
-    /// Of a task: the command, what it said, what the probe said.
+    /// For a task: the command, its output, and the result of the probe.
     report: Option<TaskReport>,
-    /// The original bytes, where they are text.
+    /// The original bytes, if they are text.
     payload: Option<String>,
-    /// Where they are not, as hexadecimal digits.
+    /// Otherwise the original bytes as hexadecimal digits.
     payload_hex: Option<String>,
 }
 
@@ -246,7 +246,7 @@ fn print_detail(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What a retry came to.
+/// The result of a retry.
 enum RetryOutcome {
     /// The event was published again, at this sequence.
     Event(u64),
@@ -292,18 +292,18 @@ async fn retry_message(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retr
         Some(DeadOrigin::Upload(seq)) => publish_event(log, letter, subject::UPLOAD, seq).await,
         Some(DeadOrigin::Delete(seq)) => publish_event(log, letter, subject::DELETE, seq).await,
         Some(DeadOrigin::Project(_)) => Ok(RetryOutcome::No(
-            "a fact that could not be in the tables; `fluxhls rebuild` applies it again, once the tables can take it"
+            "a fact that the tables could not store; `fluxhls rebuild` applies it again once they can"
                 .to_owned(),
         )),
         Some(DeadOrigin::Task(job, _)) => {
             let old = match answered(find_job_to_retry(log, &job)).await? {
                 JobToRetry::Ended(old) => old,
                 JobToRetry::Open => {
-                    let why = format!("job {job} has not ended yet; it goes on by itself");
+                    let why = format!("job {job} has not ended yet; it continues without a retry");
                     return Ok(RetryOutcome::No(why));
                 }
                 JobToRetry::Unread(unread) => return Err(unread.into()),
-                JobToRetry::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
+                JobToRetry::Unknown => anyhow::bail!("the log has no job {job}; send its upload event again"),
             };
 
             let new = JobId::fresh();
@@ -315,7 +315,7 @@ async fn retry_message(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retr
     }
 }
 
-/// Publishes an event again, as it was: from its own stream where the letter holds only a part of
+/// Publishes an event again, unchanged: from its own stream if the dead letter holds only a part of
 /// it.
 async fn publish_event(
     log: &Log,
@@ -339,7 +339,7 @@ async fn publish_event(
         };
         found
             .filter(is_original)
-            .context("the letter holds only a part of the event, and its stream has forgotten it; publish it again")?
+            .context("the dead letter holds only part of the event, which is no longer in its stream; publish the event again")?
     };
 
     // The server's headers are left out, above all `Nats-Msg-Id`: by it the stream would drop the
@@ -359,8 +359,7 @@ async fn publish_event(
     Ok(RetryOutcome::Event(seq))
 }
 
-/// Takes a message that the server no longer gives to anyone off the queue, and puts its task there
-/// again.
+/// Removes a message that the server no longer delivers from the queue, and queues its task again.
 async fn requeue_task(log: &Log, advisory: &StoredMessage) -> anyhow::Result<RetryOutcome> {
     let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
     let seq = body["stream_seq"]
@@ -369,7 +368,7 @@ async fn requeue_task(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Ret
     let stuck = answered(log.at(topology::TASKS, seq)).await?;
 
     let Some(key) = stuck.and_then(|stuck| subject::parse_task(&stuck.subject)) else {
-        let why = "the message is not on the queue any more; the sweep plans its job again within two minutes, if that is open";
+        let why = "the message is no longer on the queue; if its job is open, the sweep queues it again within two minutes";
         return Ok(RetryOutcome::No(why.to_owned()));
     };
 

@@ -1,4 +1,4 @@
-//! `fluxhls delete`: asks for a file to be deleted, and waits until nothing of it is left.
+//! `fluxhls delete`: requests the deletion of a file, and waits until it is complete.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use tokio::time::Instant;
 use super::timeout::answered;
 use crate::config::NatsArgs;
 
-/// How often it is asked whether the file is gone.
+/// How often the command checks whether the file is deleted.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// After how long a person learns what is waited for.
+/// After how long the command prints what it waits for.
 const HINT_AFTER: Duration = Duration::from_secs(10);
 
-/// What `delete` takes.
+/// Arguments of `delete`.
 #[derive(Debug, Args)]
 pub(super) struct DeleteArgs {
-    /// The file. What was uploaded of it before goes: jobs are canceled, objects removed, rows of
-    /// jobs deleted.
+    /// The file. Its jobs are canceled, its objects removed, and the rows of its jobs deleted;
+    /// later uploads are not affected.
     file_id: FileId,
-    /// Where its output is, for one that is older than the log (90 days) and not in the usual
-    /// place.
+    /// The prefix of its output, if the file is older than the log (90 days) and the output is not
+    /// under the default prefix.
     #[arg(long)]
     output_prefix: Option<OutputPrefix>,
-    /// One JSON object instead of a sentence.
+    /// Print one JSON object instead of a sentence.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) struct DeleteArgs {
 /// Publishes the event and waits until a process with the role intake has carried it out.
 ///
 /// # Errors
-/// When the event cannot be published, or is a dead letter.
+/// When the event cannot be published, or becomes a dead letter.
 pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls delete")).await?);
 
@@ -63,13 +63,13 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the tombstone to say that everything is gone; returns how many jobs were.
+/// Waits until the tombstone confirms the deletion; returns the number of deleted jobs.
 async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut hinted = false;
 
     let stored = answered(log.at(topology::UPLOADS, seq)).await?;
-    let stored = stored.context("the request is gone from its stream; ask again")?;
+    let stored = stored.context("the request is no longer in its stream; send it again")?;
     let ours = EventOrder::new(seq, stored.time);
 
     loop {
@@ -77,8 +77,8 @@ async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Resul
         let tombstone: Option<Tombstone> = tombstone
             .map(|found| wire::read(&found.subject, &found.payload))
             .transpose()?;
-        // The tombstone may be that of an earlier request, which does not cover ours, or of a later
-        // one, which does.
+        // The tombstone may be that of an earlier request, which does not cover this one, or of a
+        // later one, which does.
         if let Some(Tombstone {
             event,
             done: Some(jobs),
@@ -100,7 +100,7 @@ async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Resul
         if !hinted && began.elapsed() >= HINT_AFTER {
             hinted = true;
             eprintln!(
-                "waiting for a process with the role intake, and for the storage; the request stands, also without this command"
+                "waiting for a process with the role intake, and for the storage; the request is stored and is carried out even if this command ends"
             );
         }
 

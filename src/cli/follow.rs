@@ -1,4 +1,4 @@
-//! Following one job to its end: a progress bar on a terminal, plain lines elsewhere, JSON for
+//! Follows one job to its end: a progress bar on a terminal, plain lines elsewhere, JSON for
 //! scripts.
 
 use std::io::IsTerminal as _;
@@ -42,7 +42,7 @@ enum Show {
     Json,
 }
 
-/// Opens the feed of a job. What happens from now on is not missed.
+/// Opens the feed of a job. No later fact or progress is missed.
 ///
 /// # Errors
 /// When NATS refuses the subscription.
@@ -94,7 +94,7 @@ impl Feed {
     /// Shows the job until it has ended.
     ///
     /// # Errors
-    /// When the connection is permanently gone, or the end of the job cannot be read.
+    /// When the connection is closed permanently, or the end of the job cannot be read.
     pub(super) async fn wait_until_ended(mut self) -> anyhow::Result<Ended> {
         let mut ask = true;
         loop {

@@ -1,4 +1,4 @@
-//! `fluxhls jobs`: what the tables and the log say of jobs.
+//! `fluxhls jobs`: shows jobs from the tables and the log.
 
 use std::process::ExitCode;
 
@@ -21,10 +21,10 @@ use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::cancel::{CancelAnswer, cancel_job};
 use crate::pipeline::project::jobs::{self as table, Filter, Job, Stats};
 
-/// What can be asked about jobs.
+/// Commands on jobs.
 #[derive(Debug, Subcommand)]
 pub(super) enum JobsCommand {
-    /// The newest jobs, from the tables.
+    /// List the newest jobs, from the tables.
     List {
         /// Only jobs with this status.
         #[arg(long, conflicts_with = "active")]
@@ -32,7 +32,7 @@ pub(super) enum JobsCommand {
         /// Only jobs that have not ended, the oldest first.
         #[arg(long)]
         active: bool,
-        /// At most so many.
+        /// Largest number of jobs to list.
         #[arg(long, default_value_t = 50)]
         limit: u64,
         #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) enum JobsCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Everything the log holds of one job.
+    /// Show everything the log has about one job.
     Show {
         /// The job.
         job_id: JobId,
@@ -49,9 +49,9 @@ pub(super) enum JobsCommand {
         #[command(flatten)]
         nats: NatsArgs,
     },
-    /// The last jobs that ended, from the tables.
+    /// List the last jobs that ended, from the tables.
     History {
-        /// At most so many.
+        /// Largest number of jobs to list.
         #[arg(long, default_value_t = 100)]
         limit: u64,
         #[command(flatten)]
@@ -59,7 +59,7 @@ pub(super) enum JobsCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Counts and mean duration of the last seven days, from the tables.
+    /// Show counts and the mean duration of the last seven days, from the tables.
     Stats {
         #[command(flatten)]
         output: Output,
@@ -77,18 +77,18 @@ pub(super) enum JobsCommand {
     },
     /// Cancel a job, queued or running.
     Cancel(Box<CancelArgs>),
-    /// Start a new job like one that has ended; exit with 4 where it has not.
+    /// Start a new job like one that has ended; exit with 4 if it has not ended.
     Retry(RetryArgs),
-    /// Remove rows of old jobs, and objects that nothing needs any more.
+    /// Remove rows of old jobs, and objects that are no longer needed.
     Prune(Box<PruneArgs>),
 }
 
-/// What `jobs cancel` takes.
+/// Arguments of `jobs cancel`.
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
     /// The job.
     job_id: JobId,
-    /// Why, for the log.
+    /// The reason, for the log.
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
@@ -99,18 +99,18 @@ pub(super) struct CancelArgs {
     worker: WorkerArgs,
 }
 
-/// How answers are printed.
+/// How results are printed.
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// Answers.
+/// Runs the command.
 ///
 /// # Errors
-/// What could not be reached, or that there is no such job.
+/// When a service cannot be reached, or there is no such job.
 pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     match command {
         JobsCommand::List {
@@ -164,13 +164,13 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Begins to read the tables.
+/// Opens the tables for reading.
 async fn read_tables(args: &DatabaseArgs) -> anyhow::Result<DatabaseTransaction> {
     let database = super::database::open_migrated(args).await?;
     Ok(database.read().await?)
 }
 
-/// Prints how many jobs have each status, and how long they take.
+/// Prints the number of jobs by status, and their mean duration.
 fn print_stats(stats: &Stats, output: &Output) -> anyhow::Result<()> {
     if output.json {
         println!("{}", serde_json::to_string(stats)?);
@@ -244,7 +244,7 @@ async fn print_job(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Res
     let mut lines = answered(job_lines(&log, job)).await?;
     anyhow::ensure!(
         !lines.is_empty(),
-        "the log knows no job {job}; jobs older than 90 days are in the tables alone"
+        "the log has no job {job}; jobs older than 90 days are only in the tables"
     );
 
     // Each of the two streams counts its own sequences, so the time comes first.
@@ -264,7 +264,7 @@ async fn print_job(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Res
     Ok(())
 }
 
-/// Everything both streams hold of a job.
+/// Everything both streams hold about a job.
 async fn job_lines(log: &Log, job: &JobId) -> Vec<Line> {
     let mut lines = Vec::new();
     for (stream, filter) in [
@@ -298,9 +298,9 @@ async fn watch_jobs(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Re
     };
     let feed = follow(&log, job, shown).await?;
 
-    // `until_ended` would wait for ever for a job that does not exist.
+    // `until_ended` would wait forever for a job that does not exist.
     let known = answered(log.subjects(topology::JOBS, &subject::facts_of(job))).await?;
-    anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
+    anyhow::ensure!(!known.is_empty(), "the log has no job {job}");
 
     let ended = feed.wait_until_ended().await?;
     if output.json {
@@ -324,15 +324,15 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
     .await?;
 
     let canceled = answered(cancel_job(&jobs, &args.job_id, "operator", args.reason)).await?;
-    match canceled.context("the job is asked to stop but not ended yet")? {
+    match canceled.context("the job was asked to stop but has not ended yet")? {
         CancelAnswer::Canceled => {
             println!("canceled");
             Ok(ExitCode::SUCCESS)
         }
         CancelAnswer::TooLate => {
-            println!("too late: how the job ends was decided before");
+            println!("too late: the result of the job is already decided");
             Ok(ExitCode::from(super::EXIT_DIFFERENT))
         }
-        CancelAnswer::Unknown => anyhow::bail!("the log knows no job {}", args.job_id),
+        CancelAnswer::Unknown => anyhow::bail!("the log has no job {}", args.job_id),
     }
 }

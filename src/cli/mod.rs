@@ -1,9 +1,10 @@
-//! The command line: what can be asked of the program, and nothing of how it is done.
+//! The command line: the commands and their arguments. What they do is in other modules.
 //!
-//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the
-//! job failed or was canceled, or (`plan`) the file would be refused; 4 something differs from what
-//! it should be (`provision --check`, `migrate status`, `doctor`, `verify`), rows were left as they
-//! are (`adopt`), or is not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
+//! Exit codes: 0 done; 1 the command failed, and standard error says why; 2 the command line is
+//! wrong; 3 the job failed or was canceled, or (`plan`) the file would be refused; 4 something
+//! differs from the expected state (`provision --check`, `migrate status`, `doctor`, `verify`),
+//! rows were left as they are (`adopt`), or the command does not apply (`jobs cancel`, `jobs
+//! retry`, `dead retry`).
 
 mod adopt;
 mod database;
@@ -40,7 +41,7 @@ pub const JOB_NOT_COMPLETED: u8 = 3;
 /// Exit code of a check that found a difference.
 pub const EXIT_DIFFERENT: u8 = 4;
 
-/// fluxhls turns uploaded videos into HLS that plays everywhere.
+/// fluxhls transcodes uploaded videos into HLS.
 #[derive(Debug, Parser)]
 #[command(name = "fluxhls", version, about, max_term_width = 110)]
 pub struct Cli {
@@ -59,35 +60,35 @@ enum Command {
     Run(run::RunArgs),
     /// Send a file, or the URL of one in a source bucket, to be transcoded.
     Submit(submit::SubmitArgs),
-    /// Look at jobs; cancel or repeat one; remove what old ones left.
+    /// Show, cancel and retry jobs; remove the rows and objects of old ones.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
-    /// Delete a file: end its jobs, and remove everything that was made of it.
+    /// Delete a file: end its jobs and remove all of its output.
     Delete(delete::DeleteArgs),
-    /// Look at what could not be done, and do it once more.
+    /// Show and retry dead letters.
     #[command(subcommand)]
     Dead(dead::DeadCommand),
-    /// Show what would be made of a file, and why, without any service.
+    /// Show the plan for a file, with reasons, without any service.
     Plan(plan::PlanArgs),
-    /// Check a finished output again, object by object, and mend it.
+    /// Check a finished output again, object by object, and repair it.
     Verify(Box<verify::VerifyArgs>),
     /// Create or update the streams and consumers.
     Provision(provision::ProvisionArgs),
     /// Bring the database to the current schema.
     #[command(subcommand)]
     Migrate(database::MigrateCommand),
-    /// Turn what FluxStudio's worker left undone in the tables into jobs.
+    /// Turn the unfinished rows of FluxStudio's worker into jobs.
     Adopt(adopt::AdoptArgs),
-    /// Write the tables again from the job log.
+    /// Rebuild the tables from the job log.
     Rebuild(database::RebuildArgs),
-    /// Print the contract for machines: JSON Schemas and AsyncAPI.
+    /// Print the machine-readable contract: JSON Schemas and AsyncAPI.
     Schema(schema::SchemaArgs),
-    /// Check everything the service needs, and say what to do.
+    /// Check everything the service needs, and print what to do.
     Doctor(doctor::DoctorArgs),
 }
 
-/// An error and its causes in one line, with what to do. What a database said is said once, and
-/// without its source's lines.
+/// An error and its causes in one line, with what to do. The text of a database error appears once,
+/// and without the lines of its source.
 #[must_use]
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -108,10 +109,10 @@ pub fn sentence(error: &anyhow::Error) -> String {
 }
 
 impl Cli {
-    /// Carries the command out.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Why it could not be done.
+    /// Why it failed.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         #[cfg(debug_assertions)]
         crate::crash::arm(config::crash_points());

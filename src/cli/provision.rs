@@ -9,24 +9,24 @@ use streams::provision::{self, ProvisionError, Report};
 
 use crate::config::NatsArgs;
 
-/// What `provision` takes.
+/// Arguments of `provision`.
 #[derive(Debug, Args)]
 pub(super) struct ProvisionArgs {
-    /// Change nothing; say what differs and exit with 4 if anything does.
+    /// Change nothing; print what differs, and exit with 4 if anything does.
     #[arg(long)]
     check: bool,
-    /// Lower copies, limits and ages that are larger than asked for. Without it they stay, and are
-    /// said.
+    /// Also lower copies, limits and ages that are larger than requested. By default they are kept
+    /// and reported.
     #[arg(long)]
     lower: bool,
     #[command(flatten)]
     nats: NatsArgs,
 }
 
-/// Creates or updates streams and consumers, or says where they differ.
+/// Creates or updates streams and consumers, or prints where they differ.
 ///
 /// # Errors
-/// What the server refused, or does not let us do.
+/// When the server refuses a request, or denies it to this user.
 pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     let nats = Nats::connect(&args.nats.settings("fluxhls provision")).await?;
     let (sizing, larger) = (
@@ -45,7 +45,7 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     };
 
     for kept in &report.kept {
-        println!("{kept}; --lower takes it back");
+        println!("{kept}; --lower reduces it");
     }
     for drift in &report.drifts {
         println!("{drift}");
@@ -61,19 +61,19 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
 
     anyhow::ensure!(
         report.drifts.is_empty(),
-        "nats-server cannot change these; delete such a consumer with `nats consumer rm` and run this again (no job is lost: the sweep plans \
-         again), and move the messages of such a stream to a new one"
+        "nats-server cannot change these: delete the consumer with `nats consumer rm` and run this again (no job is lost: the sweep queues its \
+         tasks again), or move the messages of the stream to a new one"
     );
 
-    println!("streams and consumers are as they should be");
+    println!("streams and consumers have the expected configuration");
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the server reports, or what it does not let us do: it never answers a request that it
-/// denies.
+/// The report of the server, or the permission that is missing: the server never answers a request
+/// that it denies.
 ///
 /// # Errors
-/// What it refused, or denies.
+/// What it refuses or denies.
 pub(super) async fn allowed(
     nats: &Nats,
     asked: impl Future<Output = Result<Report, ProvisionError>>,

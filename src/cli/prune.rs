@@ -1,4 +1,4 @@
-//! `fluxhls jobs prune`: removes what is old or left over.
+//! `fluxhls jobs prune`: removes old rows and unneeded objects.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,19 +10,20 @@ use super::open;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::operations::prune::{Pruner, Removed};
 
-/// What `jobs prune` takes.
+/// Arguments of `jobs prune`.
 #[derive(Debug, Args)]
 pub(super) struct PruneArgs {
-    /// Days after its end that a job keeps its row, unless it is public; a fraction is fine.
+    /// Days for which the row of an ended job is kept, unless its output is public; may be a
+    /// fraction.
     #[arg(long, default_value = "30", value_parser = days, value_name = "DAYS")]
     keep_days: Duration,
-    /// Hours that objects stay after nothing needs them any more; a fraction is fine.
+    /// Hours for which objects are kept after they are no longer needed; may be a fraction.
     #[arg(long, default_value = "1", value_parser = hours, value_name = "HOURS")]
     grace_hours: Duration,
-    /// Remove nothing, and say what would go.
+    /// Remove nothing; print what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// One JSON object instead of lines.
+    /// Print one JSON object instead of lines.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -33,10 +34,10 @@ pub(super) struct PruneArgs {
     worker: WorkerArgs,
 }
 
-/// Removes what is old or left over, once.
+/// Removes old rows and unneeded objects, once.
 ///
 /// # Errors
-/// What did not answer. What was removed until then was rightly removed.
+/// When a service does not answer. Everything removed before that was rightly removed.
 pub(super) async fn prune(args: PruneArgs) -> anyhow::Result<ExitCode> {
     let pruner = Pruner {
         jobs: open::jobs(
@@ -72,12 +73,12 @@ fn print_report(removed: &Removed, dry_run: bool) {
     println!("{verb} {rows} rows of jobs and {objects} objects of {bytes} bytes");
 
     for job in &removed.unread {
-        println!("left job {job} alone: its receipt cannot be read; see `fluxhls verify`");
+        println!("skipped job {job}: its receipt cannot be read; see `fluxhls verify`");
     }
     for (folder, strays) in &removed.unknown {
         let (objects, bytes) = (strays.objects, strays.bytes);
         println!(
-            "left {folder} alone: {objects} objects of {bytes} bytes of no job that the log knows"
+            "kept {folder}: {objects} objects of {bytes} bytes that belong to no job in the log"
         );
     }
 }
@@ -91,7 +92,9 @@ fn days(text: &str) -> Result<Duration, String> {
 }
 
 fn duration(text: &str, unit: f64) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    let number: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number"))?;
     let most = 100.0 * 365.0 * 86_400.0;
     Duration::try_from_secs_f64(number * unit)
         .ok()

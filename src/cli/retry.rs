@@ -12,7 +12,7 @@ use super::timeout::answered;
 use crate::config::NatsArgs;
 use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
-/// What `jobs retry` takes.
+/// Arguments of `jobs retry`.
 #[derive(Debug, Args)]
 pub(super) struct RetryArgs {
     /// A job that has ended, whatever its outcome.
@@ -20,7 +20,7 @@ pub(super) struct RetryArgs {
     /// Wait until the new job has ended; exit with 3 if it did not complete.
     #[arg(long)]
     wait: bool,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(super) struct RetryArgs {
 /// Sends the event of a job again, for a new job.
 ///
 /// # Errors
-/// When the log does not know the job, or the event cannot be published.
+/// When the log does not have the job, or the event cannot be published.
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls jobs retry")).await?);
     let old = match answered(find_job_to_retry(&log, &args.job_id)).await? {
@@ -44,7 +44,7 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
         }
         JobToRetry::Unread(unread) => return Err(unread.into()),
         JobToRetry::Unknown => anyhow::bail!(
-            "the log knows no job {}; send its upload event again",
+            "the log has no job {}; send its upload event again",
             args.job_id
         ),
     };

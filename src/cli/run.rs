@@ -13,7 +13,7 @@ use crate::service::shutdown::Shutdown;
 use crate::service::{Role, Service, ServiceSettings};
 use crate::telemetry::install_metrics;
 
-/// What `run` takes.
+/// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// Comma-separated roles of this process.
@@ -70,10 +70,10 @@ impl RunArgs {
     }
 }
 
-/// Runs the roles until a signal, then lets tasks finish or hands them back.
+/// Runs the roles until a signal, then lets tasks finish or releases them.
 ///
 /// # Errors
-/// What could not be reached or opened, or that it had to leave before everything was handed back.
+/// When a service cannot be reached or opened, or the process exits before all tasks are released.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
     let shutdown = Shutdown::default();
@@ -106,8 +106,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let ended = shutdown.leave.run_until_cancelled(service.wait()).await;
     anyhow::ensure!(
         ended.is_some(),
-        "left before everything was handed back, because of a second signal or because NATS, the storage or the \
-         database did not answer; what it had in work is done again, and its attempts count"
+        "exited before all tasks were released, because of a second signal or because NATS, the storage or the database did not answer; the tasks \
+         are repeated, and their attempts count"
     );
 
     drained.cancel();

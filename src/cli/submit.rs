@@ -1,4 +1,4 @@
-//! `fluxhls submit`: sends an upload event, uploading the file first where one is given.
+//! `fluxhls submit`: sends an upload event, and uploads the file first if one is given.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,30 +15,30 @@ use tokio_util::io::ReaderStream;
 use super::follow::{ShownUpdate, follow};
 use crate::config::{NatsArgs, StorageArgs};
 
-/// What `submit` takes.
+/// Arguments of `submit`.
 #[derive(Debug, Args)]
 pub(super) struct SubmitArgs {
     /// A file, or the s3:// or https:// URL of an object in a source bucket.
     source: String,
-    /// The file's id; default: a fresh one.
+    /// The id of the file; default: a new one.
     #[arg(long)]
     file_id: Option<FileId>,
-    /// The job's id; default: a fresh one.
+    /// The id of the job; default: a new one.
     #[arg(long)]
     job_id: Option<JobId>,
-    /// The name people see; default: the file's.
+    /// The name that people see; default: the name of the file.
     #[arg(long)]
     name: Option<String>,
     /// Ladder profile.
     #[arg(long)]
     profile: Option<String>,
-    /// Put every task into the fast lane.
+    /// Put every task into the high-priority lane.
     #[arg(long)]
     high_priority: bool,
     /// Wait until the job has ended; exit with 3 if it did not complete.
     #[arg(long)]
     wait: bool,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -47,10 +47,10 @@ pub(super) struct SubmitArgs {
     storage: StorageArgs,
 }
 
-/// Sends the event and, where asked to, waits for the job's end.
+/// Sends the event and, if requested, waits for the end of the job.
 ///
 /// # Errors
-/// What could not be read, uploaded or published.
+/// When something cannot be read, uploaded or published.
 pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls submit")).await?);
     let file_id = args.file_id.clone().map_or_else(fresh_file_id, Ok)?;
@@ -112,8 +112,8 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The last part of a URL, which is the file's name as far as can be seen. In `s3://` it is the
-/// key's, as it is.
+/// The last part of a URL, which is taken as the name of the file. For `s3://` it is the last part
+/// of the key, unchanged.
 fn name_of(url: &str) -> &str {
     let path = if url.starts_with("s3://") {
         url
@@ -138,7 +138,7 @@ fn settings(args: &SubmitArgs) -> Value {
     settings
 }
 
-/// Uploads a file under `uploads/<file_id>/` and returns what its event says of it.
+/// Uploads a file under `uploads/<file_id>/` and returns the fields for its event.
 ///
 /// # Errors
 /// When the file cannot be read or the bucket refuses it.
@@ -164,14 +164,14 @@ pub(super) async fn upload(
     Ok(event_of(bucket, &key, &name, stored.size))
 }
 
-/// What an event says of an uploaded object.
+/// The fields of an event about an uploaded object.
 #[must_use]
 pub(super) fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
     json!({ "bucket": bucket.name(), "key": key, "name": name, "size": size })
 }
 
-/// The key of an uploaded file: its name, without what an object key should not hold, and at most
-/// 120 characters of it.
+/// The key of an uploaded file: its name without characters that an object key should not have, and
+/// at most 120 characters of it.
 #[must_use]
 pub(super) fn upload_key(file_id: &FileId, name: &str) -> String {
     let plain = |c: char| {

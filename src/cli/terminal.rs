@@ -1,16 +1,16 @@
-//! What others wrote, on its way to a terminal: names, titles and messages may hold escape
-//! sequences that move the cursor or change the window's title, and marks that turn the order of
-//! letters around. They are shown as what they are, never obeyed.
+//! Text from others that is printed on a terminal: names, titles and messages may contain escape
+//! sequences that move the cursor or change the title of the window, and marks that reverse the
+//! direction of text. They are printed as visible text and have no effect.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// Characters of one text that a line for people shows.
+/// Most characters of one text in a line for people.
 const MAX_SHOWN_CHARS: usize = 400;
 
-/// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and
-/// what is very long is cut.
+/// A text for a line or a cell: escapes, line breaks and direction marks are spelled out, and a
+/// very long text is cut.
 pub(super) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(MAX_SHOWN_CHARS));
     let mut rest = text.chars();
@@ -28,7 +28,7 @@ pub(super) fn plain(text: &str) -> String {
     shown
 }
 
-/// A text of any length and of many lines, in which nothing but the line breaks is obeyed.
+/// A text of any length and of many lines, in which only line breaks have an effect.
 pub(super) fn whole(text: &str) -> String {
     text.chars()
         .fold(String::with_capacity(text.len()), |mut shown, c| {
@@ -41,8 +41,8 @@ pub(super) fn whole(text: &str) -> String {
         })
 }
 
-/// One line of JSON that says the same and holds no character a terminal acts on. JSON itself
-/// demands that only of some of them (RFC 8259, section 7).
+/// One line of JSON with the same content and without characters on which a terminal acts. JSON
+/// itself requires escapes for only some of them (RFC 8259, section 7).
 ///
 /// # Errors
 /// When the value cannot be JSON.
@@ -66,7 +66,7 @@ pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
         }))
 }
 
-/// Whether a terminal does something at this character instead of showing it.
+/// Whether a terminal acts on this character instead of showing it.
 fn acts(c: char) -> bool {
     // These are the marks of Unicode's bidirectional algorithm (UAX #9) that change the order of
     // what follows.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// How long a person waits for the log; the log itself would wait for ever.
+/// How long a command waits for the log; the log itself would wait forever.
 const LOG_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the log answers within [`LOG_TIMEOUT`].
+/// The answer of the log within [`LOG_TIMEOUT`].
 pub(super) async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
     let answer = tokio::time::timeout(LOG_TIMEOUT, reading).await;
     answer.context("the job log does not answer; check NATS and run `fluxhls provision`")

@@ -1,4 +1,4 @@
-//! `fluxhls verify`: a finished output is checked again, and repaired with `--repair`.
+//! `fluxhls verify`: checks a finished output again, and repairs it with `--repair`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::operations::repair::{
 use crate::worker::admission::{Capacity, ResourceBudget};
 use crate::worker::work_dir::WorkDir;
 
-/// What `verify` takes.
+/// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// The file.
     file_id: FileId,
-    /// Where its output is; default: the folder of the file below `OUTPUT_ROOT`.
+    /// The prefix of its output; default: the folder of the file under `OUTPUT_ROOT`.
     #[arg(long)]
     output_prefix: Option<OutputPrefix>,
-    /// Make new objects for the damaged ones.
+    /// Replace damaged objects by new ones.
     #[arg(long)]
     repair: bool,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,11 +41,11 @@ pub(super) struct VerifyArgs {
     worker: WorkerArgs,
 }
 
-/// Reads every object of a file's output again. Exit codes: 0 all is sound, or was mended; 4
-/// something is damaged; 1 nothing can be said, or the repair failed.
+/// Reads every object of a file's output again. Exit codes: 0 the output is intact or was repaired;
+/// 4 something is damaged; 1 the output could not be checked, or the repair failed.
 ///
 /// # Errors
-/// What could not be reached, or why nothing can be said.
+/// When a service cannot be reached, or the output cannot be checked.
 pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let storage = Storage::connect(&args.storage.settings()).await;
     let bucket = storage.bucket(&args.storage.s3_bucket);
@@ -77,8 +77,8 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         .repair(found, damages)
         .await?;
 
-    // The bucket is read once more: the answer is about what is there now, not about what the
-    // repair meant to do.
+    // The bucket is read again: the result is about what is there now, not about what the repair
+    // intended.
     let left = scan(&bucket, &mended.found).await?;
     print_repair(&args, &mended, &left);
 
@@ -89,8 +89,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Access to the log. Without one an output can be checked, by what its receipt says, but not
-/// repaired.
+/// Access to the log. Without it an output can be checked against its receipt, but not repaired.
 async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>> {
     let worker = args.worker.worker_name();
     let nats = match Nats::connect(&args.nats.settings("fluxhls verify")).await {
@@ -98,7 +97,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
         // A repair becomes public by compare-and-set on the log, so it cannot do without.
         Err(error) if args.repair => return Err(error.into()),
         Err(error) => {
-            eprintln!("{error}; going by what is in the bucket");
+            eprintln!("{error}; using the content of the bucket instead");
             return Ok(None);
         }
     };
@@ -126,7 +125,7 @@ async fn create_repairer(
     let tool = args.worker.tool.locate()?;
     let ffmpeg_version = tool.version().await?;
     let work_dir = Arc::new(WorkDir::open(&args.worker.work_dir())?);
-    // Nothing else goes on in this process, so nothing has to be shared out.
+    // Nothing else runs in this process, so its resources are not shared.
     let budget = ResourceBudget::new(Capacity::default(), work_dir.path(), 0);
 
     let context = WorkerContext {
@@ -182,7 +181,7 @@ fn print_repair(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
     }
 
     println!(
-        "mended: {} objects, {} are left",
+        "repaired: {} objects, {} are left",
         mended.mended.len(),
         left.len()
     );

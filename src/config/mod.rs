@@ -26,20 +26,21 @@ pub const METRICS_PER_JOB: u64 = 200;
 /// Default of the setting of that name.
 pub const DATABASE_MAX_CONNECTIONS: u32 = 5;
 
-/// Where the tables are.
+/// The database.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
     /// postgres:// or sqlite:// URL of the database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
-    /// Most connections of this process to the database; a pooler or a small server may want fewer.
+    /// Largest number of connections of this process to the database; a pooler or a small server
+    /// may need a lower one.
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = DATABASE_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
     pub database_max_connections: u32,
 }
 
 impl DatabaseArgs {
-    /// Where the tables are; nothing where that is not set, or set to nothing, as templates do.
+    /// The database; none if it is not set, or set to an empty value, as templates do.
     #[must_use]
     pub fn settings(&self) -> Option<DatabaseSettings> {
         let url = self.database_url.as_ref()?;
@@ -57,14 +58,14 @@ pub struct HttpArgs {
     /// Address of /metrics, /livez and /readyz.
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
-    /// Most open jobs, the oldest first, that the role project gives metrics of their own; 0 for
-    /// none.
+    /// Number of open jobs, the oldest first, for which the role project emits per-job metrics; 0
+    /// for none.
     #[arg(long, env = "METRICS_PER_JOB", default_value_t = METRICS_PER_JOB)]
     pub metrics_per_job: u64,
 }
 
-/// The steps at which a debug build dies or stands still once, for tests of crashes and of workers
-/// that wake up late.
+/// The steps at which a debug build crashes or stops once, for tests of crashes and of workers that
+/// wake up late.
 #[must_use]
 #[cfg(debug_assertions)]
 pub fn crash_points() -> crate::crash::CrashPoints {
@@ -83,7 +84,7 @@ pub fn log_filter() -> String {
         .unwrap_or_else(|| "info,sqlx=warn,s3s=error,s3s_fs=error".to_owned())
 }
 
-/// The log filter of commands that talk to a person: only what went wrong.
+/// The log filter of interactive commands: only warnings and errors.
 #[must_use]
 pub fn quiet_log_filter() -> String {
     variable("LOG")
@@ -91,7 +92,7 @@ pub fn quiet_log_filter() -> String {
         .unwrap_or_else(|| "error".to_owned())
 }
 
-/// The value of an environment variable; nothing where it is not set, or set to nothing.
+/// The value of an environment variable; none if it is not set or empty.
 #[expect(
     clippy::disallowed_methods,
     reason = "this module is the one reader of the environment"

@@ -1,4 +1,4 @@
-//! What sources are accepted, and what becomes of them.
+//! Which sources are accepted, and the profiles for them.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use media::ladder::{Limits, Profiles};
 
-/// What sources are accepted.
+/// Which sources are accepted.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
@@ -37,7 +37,7 @@ impl LimitArgs {
     }
 }
 
-/// What videos become.
+/// The profiles.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ladder")]
 pub struct LadderArgs {
@@ -47,11 +47,11 @@ pub struct LadderArgs {
 }
 
 impl LadderArgs {
-    /// Every profile events may ask for.
+    /// Every profile that events may name.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not valid: then with the profile, the field and what it
-    /// must be.
+    /// When the file cannot be read or is not valid; the error names the profile, the field and the
+    /// allowed values.
     pub fn profiles(&self) -> anyhow::Result<Profiles> {
         let Some(path) = &self.ladder_file else {
             return Ok(Profiles::shipped().clone());

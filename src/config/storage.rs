@@ -1,4 +1,4 @@
-//! Where objects are, and what the URLs of events may mean.
+//! The object storage, and which URLs events may name.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use clap::{Args, ValueEnum};
 use storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSettings};
 use url::Url;
 
-/// Where objects are.
+/// The object storage.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageArgs {
-    /// Root URL of the S3 service, with its scheme; AWS when absent.
+    /// Root URL of the S3 service, with its scheme; default: AWS.
     #[arg(long, env = "S3_ENDPOINT", value_parser = root_url)]
     pub s3_endpoint: Option<String>,
     /// Bucket of the output.
     #[arg(long, env = "S3_BUCKET", default_value = "fluxhls")]
     pub s3_bucket: String,
-    /// Region that requests are signed for.
+    /// Region for which requests are signed.
     #[arg(long, env = "S3_REGION", default_value = "us-east-1")]
     pub s3_region: String,
-    /// Whether the bucket is part of the path; default: yes where an endpoint is set.
+    /// Whether the bucket is part of the path; default: yes if an endpoint is set.
     #[arg(long, env = "S3_PATH_STYLE")]
     pub s3_path_style: Option<bool>,
-    /// When requests carry checksums; default: when required where an endpoint is set.
+    /// When requests carry checksums; default: when required, if an endpoint is set.
     #[arg(long, env = "S3_CHECKSUMS", value_enum)]
     pub s3_checksums: Option<ChecksumsArg>,
     /// Send the ACL `public-read` with everything players need.
     #[arg(long, env = "S3_PUBLIC_READ", default_value_t = false, action = clap::ArgAction::Set)]
     pub s3_public_read: bool,
-    /// Seconds a transfer may stand still before it is given up and tried again.
+    /// Seconds without any progress after which a transfer is aborted and tried again.
     #[arg(long, env = "S3_STALL_TIMEOUT", default_value_t = STALL_TIMEOUT.as_secs())]
     pub s3_stall_timeout: u64,
     /// Comma-separated buckets that events may name; default: the output bucket.
     #[arg(long, env = "SOURCE_BUCKETS", value_delimiter = ',')]
     pub source_buckets: Vec<String>,
-    /// Where every output prefix starts.
+    /// The prefix that every output prefix begins with.
     #[arg(long, env = "OUTPUT_ROOT", default_value = "hls/")]
     pub output_root: String,
     /// Root of public URLs (the CDN); default: the bucket at its endpoint.
@@ -50,9 +50,9 @@ pub struct StorageArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum ChecksumsArg {
-    /// Only where S3 demands one.
+    /// Only where S3 requires one.
     WhenRequired,
-    /// Wherever the operation can carry one.
+    /// Wherever the operation supports one.
     WhenSupported,
 }
 
@@ -74,10 +74,10 @@ impl StorageArgs {
         }
     }
 
-    /// What the URLs of events may mean.
+    /// The locator that interprets the URLs of events.
     ///
     /// # Errors
-    /// When the endpoint or the public root is no URL.
+    /// When the endpoint or the public root is not a URL.
     pub fn locator(&self) -> Result<Locator, LocatorError> {
         let public = self.public_base_url();
         let endpoint = self.s3_endpoint.as_deref();
@@ -130,8 +130,8 @@ impl StorageArgs {
     }
 }
 
-/// A root URL as it is given. Without a scheme no one can tell whether TLS is meant, and no request
-/// can be sent.
+/// A root URL as configured. Without a scheme it is unknown whether to use TLS, and no request can
+/// be sent.
 fn root_url(text: &str) -> Result<String, String> {
     // `localhost:9000` is a valid URL, too, of the scheme `localhost`: hence the look at scheme and
     // host.

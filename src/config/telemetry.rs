@@ -5,11 +5,11 @@ use clap::Args;
 use crate::telemetry::LogFormat;
 use crate::telemetry::trace::Collector;
 
-/// What the program says of itself, and where.
+/// Logs and traces.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetryArgs {
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(
         long,
         env = "LOG_FORMAT",
@@ -27,7 +27,7 @@ pub struct TelemetryArgs {
         global = true
     )]
     pub otlp_endpoint: Option<String>,
-    /// What this program is called there.
+    /// Name of this service at the collector.
     #[arg(
         long,
         env = "OTEL_SERVICE_NAME",

@@ -1,4 +1,4 @@
-//! How a worker works, with what programs, and shut in how.
+//! The settings of workers: resources, programs and the sandbox.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::worker::admission::Capacity;
 /// Default of the setting of that name, in bytes.
 pub const REMUX_MAX: u64 = 16 << 30;
 
-/// What is asked of the sandbox around ffmpeg.
+/// Requirements for the sandbox around ffmpeg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum SandboxArg {
-    /// Every wall this kernel has; what is missing is said.
+    /// All layers that this kernel supports; missing ones are reported.
     Auto,
-    /// Refuse to work where files and network cannot be shut off.
+    /// Refuse to start without the layers for files and network.
     Require,
 }
 
-/// How a worker works.
+/// The settings of workers.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerArgs {
@@ -34,33 +34,34 @@ pub struct WorkerArgs {
     /// Chunks encoded at a time; default: half the cores, at least one.
     #[arg(long, env = "ENCODE_SLOTS")]
     pub encode_slots: Option<usize>,
-    /// Bytes that tasks of this process may have in the work folder together; default: what is free
-    /// on its file system.
+    /// Bytes that all tasks of this process together may use in the work folder; default: the free
+    /// space of its file system.
     #[arg(long, env = "WORK_DIR_MAX")]
     pub work_dir_max: Option<u64>,
     /// Bytes of memory of this process and its ffmpeg processes together; default: the limit of the
-    /// control group, else what the machine has.
+    /// control group, else the memory of the machine.
     #[arg(long, env = "MEMORY_MAX")]
     pub memory_max: Option<u64>,
-    /// Seconds an event's object is waited for: one that is not there yet, and one that the storage
-    /// denies, also in the midst of its job.
+    /// Seconds to wait for the object of an event if it does not exist yet, or if the storage
+    /// denies access to it, also in the middle of its job.
     #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
     pub source_wait: u64,
-    /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first,
-    /// so that its chunks can be encoded in parallel; larger ones are one sequential task. Bytes;
-    /// needs as much room in `WORK_DIR`.
+    /// Bytes of the largest source without an index (TS, PS, FLV) that is copied into Matroska
+    /// first, so that its chunks can be encoded in parallel; larger ones are one sequential task.
+    /// The copy needs as much space in `WORK_DIR`.
     #[arg(long, env = "REMUX_MAX", default_value_t = REMUX_MAX)]
     pub remux_max: u64,
-    /// Seconds before the first repetition of what failed and may succeed.
+    /// Seconds before the first retry of a failure that may pass.
     #[arg(long, env = "RETRY_DELAY", default_value_t = 10)]
     pub retry_delay: u64,
-    /// Seconds a stopping worker gives its tasks before it hands them back.
+    /// Seconds that a stopping worker gives its tasks before it releases them.
     #[arg(long, env = "GRACE_PERIOD", default_value_t = 25)]
     pub grace_period: u64,
-    /// What is asked of the sandbox around ffmpeg (`fluxhls doctor` tells what it has here).
+    /// Requirements for the sandbox around ffmpeg (`fluxhls doctor` shows its layers on this
+    /// machine).
     #[arg(long, env = "SANDBOX", value_enum, default_value = "auto")]
     pub sandbox: SandboxArg,
-    /// Where ffmpeg is.
+    /// The ffmpeg programs.
     #[command(flatten)]
     pub tool: ToolArgs,
     /// What is accepted.
@@ -80,7 +81,7 @@ impl WorkerArgs {
             .unwrap_or_else(|| std::env::temp_dir().join("fluxhls"))
     }
 
-    /// What tasks may take of disk and memory.
+    /// The disk and memory that tasks may use.
     #[must_use]
     pub const fn capacity(&self) -> Capacity {
         Capacity {
@@ -97,7 +98,7 @@ impl WorkerArgs {
             .max(1)
     }
 
-    /// What is asked of the sandbox around ffmpeg.
+    /// Requirements for the sandbox around ffmpeg.
     #[must_use]
     pub const fn sandbox(&self) -> SandboxRequirement {
         match self.sandbox {
@@ -128,23 +129,23 @@ impl WorkerArgs {
     }
 }
 
-/// Where ffmpeg is.
+/// The ffmpeg programs.
 #[derive(Debug, Clone, Args)]
 pub struct ToolArgs {
-    /// ffmpeg's executable; searched for in PATH when absent.
+    /// Path of ffmpeg; default: searched for in PATH.
     #[arg(long, env = "FFMPEG", value_name = "PATH")]
     pub ffmpeg: Option<PathBuf>,
-    /// ffprobe's executable; searched for in PATH when absent.
+    /// Path of ffprobe; default: searched for in PATH.
     #[arg(long, env = "FFPROBE", value_name = "PATH")]
     pub ffprobe: Option<PathBuf>,
 }
 
 impl ToolArgs {
-    /// The programs. They are looked up here, since they run without our environment and so without
-    /// our PATH.
+    /// The programs. They are located here, because they run without the environment of this
+    /// process and so without its PATH.
     ///
     /// # Errors
-    /// When one of them is nowhere, with how to install it.
+    /// When one of them is not found, with how to install it.
     pub fn locate(&self) -> Result<Tool, ToolError> {
         let path = variable("PATH").unwrap_or_default();
         Tool::locate(

@@ -14,8 +14,8 @@ use crate::job::failure::Failure;
 /// as `internal`, unless it has ended. Safe to repeat.
 ///
 /// # Errors
-/// [`SettleError`] where `unread` needs a newer release after all, or the server refuses even
-/// the dead letter.
+/// [`SettleError`] if `unread` needs a newer release after all, or the server refuses even the dead
+/// letter.
 pub async fn end_broken_job(jobs: &Jobs, job: &JobId, unread: Unread) -> Result<(), SettleError> {
     let Unread::Broken { what, .. } = &unread else {
         return Err(unread.into());
@@ -32,13 +32,12 @@ pub async fn end_broken_job(jobs: &Jobs, job: &JobId, unread: Unread) -> Result<
     let broken = jobs.log.last(stream, what).await;
     let file_id = find_file(jobs, job).await;
 
-    // The dead letter comes before the facts: it is all that remains where the server refuses
-    // them.
+    // The dead letter comes before the facts: it is all that remains if the server refuses them.
     if let Some(broken) = &broken {
         publish_dead_letter(jobs, job, file_id.as_ref(), stream, broken, &failure).await?;
     }
 
-    // The index entry is written before `accepted`, so that a job without one is none of ours.
+    // The index entry is written before `accepted`, so a job without one does not exist.
     let Some(file_id) = file_id else {
         return Ok(());
     };
@@ -58,7 +57,7 @@ pub async fn end_broken_job(jobs: &Jobs, job: &JobId, unread: Unread) -> Result<
     let facts = [Fact::Verdict(verdict), Fact::Ended(failed(head, error))];
     for fact in &facts {
         if let Err(refused) = jobs.announce(fact, trace).await {
-            tracing::error!(job.id = %job, %refused, "the job cannot be ended; its dead letter is what stays");
+            tracing::error!(job.id = %job, %refused, "the job cannot be ended; only its dead letter remains");
             break;
         }
     }
@@ -66,8 +65,8 @@ pub async fn end_broken_job(jobs: &Jobs, job: &JobId, unread: Unread) -> Result<
     Ok(())
 }
 
-/// Keeps what is known of a job as a dead letter that its plan task might have left, once for
-/// each message it is about.
+/// Publishes what is known of a job as a dead letter like that of its plan task, once for each
+/// message that it is about.
 async fn publish_dead_letter(
     jobs: &Jobs,
     job: &JobId,
@@ -98,7 +97,7 @@ async fn publish_dead_letter(
     jobs.log.publish_dead_letter(letter).await
 }
 
-/// Keeps a job as a dead letter whose end the server refuses. Safe to repeat.
+/// Publishes a dead letter for a job whose end the server refuses. Safe to repeat.
 ///
 /// # Errors
 /// [`Refused`] where the server takes not even that.
@@ -145,7 +144,7 @@ fn failed(head: Head, error: Option<JobError>) -> Ended {
         thumbnail_url: None,
         storyboard_url: None,
         duration_seconds: None,
-        // From `accepted` to the verdict, either of which may be what cannot be read.
+        // From `accepted` to the verdict; the unreadable message may be either of them.
         elapsed_seconds: 0.0,
         progress: 0,
         superseded: false,

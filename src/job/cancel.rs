@@ -21,7 +21,7 @@ pub enum CancelAnswer {
 /// worker is needed for it.
 ///
 /// # Errors
-/// [`SettleError`]; the request remains, and whoever sees it next carries it out.
+/// [`SettleError`]; the request remains, and the next process that sees it carries it out.
 pub async fn cancel_job(
     jobs: &Jobs,
     job: &JobId,
@@ -52,8 +52,7 @@ pub async fn cancel_job(
     };
     settle_job(jobs, &state).await?;
 
-    // A worker may have decided the job in between; the verdict in the log is what we answer
-    // by.
+    // A worker may have decided the job in between; the answer follows the verdict in the log.
     let decided = jobs.state(job).await?.and_then(|state| state.verdict);
     Ok(match decided {
         Some(verdict) if verdict.fact.outcome != streams::fact::Decision::Cancel => {

@@ -16,13 +16,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The least time a task waits while the circuit is open.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// What our own bucket lets us do.
+/// What the output bucket allows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum StorageAccess {
-    /// Everything we need.
+    /// Everything that is needed.
     #[default]
     Granted,
-    /// It refuses us: an operator must act.
+    /// It denies access: an operator must act.
     Refused {
         /// `storage_denied` or `clock_skew`.
         code: Code,
@@ -37,7 +37,7 @@ pub enum StorageAccess {
 }
 
 impl StorageAccess {
-    /// What a request to our own bucket that failed says of all others.
+    /// What a failed request to the output bucket means for all other requests.
     pub(super) fn from_error(error: &StorageError) -> Self {
         let reason = error.to_string();
         match error {
@@ -53,7 +53,7 @@ impl StorageAccess {
         }
     }
 
-    /// Why no task is started, for people; nothing where tasks are.
+    /// Why no task is started, for people; none if tasks are started.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let (what, reason) = match self {
@@ -69,7 +69,7 @@ impl StorageAccess {
             Self::Unreachable { reason } => ("the storage does not answer", reason),
         };
         Some(format!(
-            "{what}, and no task is started until that is mended: {reason}"
+            "{what}, and no task is started until this is fixed: {reason}"
         ))
     }
 
@@ -82,7 +82,7 @@ impl StorageAccess {
     }
 }
 
-/// What the last request to our own bucket said of it. Clones share it.
+/// The state of the output bucket after the last request to it. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct CircuitBreaker(Arc<watch::Sender<StorageAccess>>);
 
@@ -93,14 +93,14 @@ impl CircuitBreaker {
         self.0.borrow().clone()
     }
 
-    /// How long a task that would start now has to wait; nothing when it may start.
+    /// How long a task that would start now has to wait; none if it may start.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         (*self.0.borrow() != StorageAccess::Granted).then(Self::retry_delay)
     }
 
     /// How long a task waits before the storage is asked again. Up to twice the least time, so that
-    /// tasks that waited together do not come back together.
+    /// tasks that waited together do not all return at the same time.
     pub(super) fn retry_delay() -> Duration {
         MIN_RETRY_DELAY.mul_f64(1.0 + rand::random::<f64>())
     }
@@ -127,14 +127,15 @@ impl CircuitBreaker {
     }
 }
 
-/// How long a task of a class waits for the storage; nothing where it need not.
+/// How long a task of a class waits for the storage; none if it need not.
 pub(super) fn storage_pause(jobs: &Jobs, class: Class) -> Option<Duration> {
     let pause = jobs.breaker.pause()?;
     meter::storage_wait(class);
     Some(pause)
 }
 
-/// Finds out what our own bucket lets us do, by a health probe that writes, and sets the circuit breaker.
+/// Checks what the output bucket allows, by a health probe that writes, and sets the circuit
+/// breaker.
 pub async fn probe_storage(jobs: &Jobs) -> StorageAccess {
     let probe = tokio::time::timeout(
         PROBE_TIMEOUT,
@@ -156,9 +157,9 @@ pub async fn probe_storage(jobs: &Jobs) -> StorageAccess {
     access
 }
 
-/// Sets the circuit breaker by the state of the storage. While the circuit is closed a look at any
-/// key tells whether something is wrong, and only then the health probe is sent; while it is open
-/// nothing but the health probe closes it.
+/// Sets the circuit breaker by the state of the storage. While the circuit is closed, a request for
+/// any key shows whether something is wrong, and only then the health probe is sent; while it is
+/// open, only the health probe closes it.
 pub async fn check_storage(jobs: &Jobs) -> StorageAccess {
     let key = format!("{}canary", jobs.settings.output_root);
     if jobs.breaker.access() == StorageAccess::Granted

@@ -7,9 +7,9 @@ use super::Jobs;
 use super::circuit_breaker::{StorageAccess, probe_storage};
 use crate::job::failure::{Failure, Remedy};
 
-/// The failure of a request to the source. A refusal is the operator's matter where our own
-/// bucket refuses us, too; otherwise it is this one object that we may not read, and no one
-/// knows yet for how long: see [`super::denial`].
+/// The failure of a request to the source. A refusal is a matter for the operator if the output
+/// bucket is refused, too; otherwise only this object is denied, and it is not yet known for how
+/// long: see [`super::denial`].
 pub async fn classify_source_error(jobs: &Jobs, error: &StorageError) -> Failure {
     match error {
         StorageError::NotFound { .. } | StorageError::NoBucket { .. } => {
@@ -19,8 +19,8 @@ pub async fn classify_source_error(jobs: &Jobs, error: &StorageError) -> Failure
         StorageError::Changed { .. } | StorageError::OutOfRange { .. } => {
             Failure::from_code(Code::SourceChanged)
         }
-        // The storage says so itself; our own bucket may still be served, by the clock the SDK
-        // has learnt of.
+        // The storage reports it itself; the output bucket may still be served, because the SDK
+        // adjusts to the clock of the storage.
         StorageError::ClockSkew { .. } => {
             jobs.breaker.set(StorageAccess::from_error(error));
             Failure::new(Code::ClockSkew, error.to_string())
@@ -32,13 +32,13 @@ pub async fn classify_source_error(jobs: &Jobs, error: &StorageError) -> Failure
     }
 }
 
-/// The failure of a request to the output bucket. The circuit opens where it is not this
-/// request alone.
+/// The failure of a request to the output bucket. The circuit opens if other requests are affected,
+/// too.
 pub async fn classify_output_error(jobs: &Jobs, error: &StorageError) -> Failure {
     blamed_on(probe_storage(jobs).await, error)
 }
 
-/// The failure of a request, given what our own bucket lets us do just now.
+/// The failure of a request, given what the output bucket allows at the moment.
 fn blamed_on(access: StorageAccess, error: &StorageError) -> Failure {
     match access {
         StorageAccess::Refused { code, reason } => Failure::new(code, reason),
@@ -48,11 +48,11 @@ fn blamed_on(access: StorageAccess, error: &StorageError) -> Failure {
     }
 }
 
-/// The failure of a source that the storage denies us while it serves our own bucket.
+/// The failure of a source that the storage denies while it serves the output bucket.
 fn denied_source(error: &StorageError) -> Failure {
     let text = format!(
-        "The storage does not let this service read the uploaded file: {error}. It needs s3:GetObject, and s3:ListBucket, without which an \
-         object that is not there looks denied, too."
+        "The storage does not allow this service to read the uploaded file: {error}. The service needs s3:GetObject, and s3:ListBucket, without \
+         which a missing object also looks denied."
     );
     Failure {
         remedy: Remedy::AwaitSource,

@@ -2,9 +2,9 @@
 //! owner.
 //!
 //! Two jobs of one file may commit at the same time. Each advances the owner upwards by
-//! compare-and-set, then writes the owner's bytes and reads the owner again until it did not
-//! change: whoever writes last writes the newest job's bytes. Of a deleted file the owner says so,
-//! and there is no master: who wrote one late reads that, and removes it.
+//! compare-and-set, then writes the owner's bytes and reads the owner again until it does not
+//! change: the last writer writes the bytes of the newest job. For a deleted file the owner says
+//! so, and there is no master: a late writer reads that and removes its own.
 
 use bytes::Bytes;
 use jetstream::{CreateOutcome, OutboundMessage};
@@ -20,11 +20,11 @@ use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
 use crate::crash;
 
-/// Largest playlist or receipt we read back, in bytes: a thousand chunks of thousands of segments
-/// stay far below.
+/// Largest playlist or receipt that is read back, in bytes; a thousand chunks of thousands of
+/// segments stay far below it.
 pub const SMALL_OBJECT: u64 = 64 << 20;
 
-/// Carries out a verdict to commit and returns what is to be announced.
+/// Carries out a verdict to commit and returns what to announce.
 ///
 /// # Errors
 /// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket,
@@ -38,7 +38,7 @@ pub(super) async fn commit_output(
     let keys = jobs.keys(prefix, &state.job_id);
     let receipt = read_receipt(jobs, state, &keys.receipt()).await?;
 
-    // The receipt is read first: where it is missing, the owner has not changed yet.
+    // The receipt is read first: if it is missing, the owner is still unchanged.
     let owner = advance_owner(jobs, state).await?;
     crash::point("commit.current");
 
@@ -125,14 +125,15 @@ pub async fn ensure_prefix_free(jobs: &Jobs, state: &JobState) -> Result<(), Fai
 fn prefix_in_use(state: &JobState, owner: &Current) -> String {
     let prefix = &state.accepted.fact.output_prefix;
     format!(
-        "The output place {prefix} belongs to file {}.",
+        "The output prefix {prefix} belongs to file {}.",
         owner.file_id
     )
 }
 
-/// Writes the owner's bytes as master, or removes master where the owner is deleted, until the
-/// owner did not change meanwhile; returns the owner. The owner is read before, too: whoever
-/// stood still since it learned of one must not bring back older bytes, however briefly.
+/// Writes the bytes of the owner as master, or removes master if the owner is deleted, until the
+/// owner does not change during the write; returns the owner. The owner is also read before the
+/// write: a process that was frozen since it read one must not bring back older bytes, however
+/// briefly.
 ///
 /// # Errors
 /// What the storage did not do, or that the owner's bytes are not in the bucket.
@@ -182,9 +183,8 @@ async fn read_committed_master(
     })
 }
 
-/// Whether an owner gives way to a job of an upload event: to a newer job of its file, and once
-/// that was deleted, to a job of its new life alone, whatever the order in which jobs were
-/// accepted.
+/// Whether a job of an upload event may replace an owner: a newer job of its file may, and after
+/// the file was deleted only a job of a later upload, in whatever order the jobs were accepted.
 fn gives_way(owner: &Current, ours: &Current, event: &EventOrder) -> bool {
     owner.file_id == ours.file_id
         && match owner.deleted {
@@ -213,7 +213,7 @@ fn finished(jobs: &Jobs, state: &JobState, verdict: &Entry<Verdict>, receipt: &R
     }
 }
 
-/// Another file took the prefix between our check and our verdict: nothing became public.
+/// Another file took the prefix between the check and the verdict: nothing became public.
 fn lost_prefix(ended: Ended, error: JobError) -> Ended {
     Ended {
         outcome: Outcome::Failed,

@@ -1,4 +1,4 @@
-//! Deleting a file: its jobs end, what they made goes, and a tombstone stays.
+//! Deleting a file: its jobs end, their outputs are removed, and a tombstone stays.
 //!
 //! A delete event removes what was uploaded before it, by the order of `HLS_UPLOADS`, and nothing
 //! else. Intake and a deletion may be at work on one file at the same moment, on two hosts. Intake
@@ -24,7 +24,7 @@ use super::state::JobState;
 use super::verdict::{SettleError, fail_uncommittable_job, settle_job};
 use crate::crash;
 
-/// The delete event that a job did not outlive; nothing where the job lives.
+/// The delete event that ended a job; none if the job is not deleted.
 ///
 /// # Errors
 /// [`Unread`] where the tombstone cannot be read.
@@ -60,8 +60,8 @@ pub async fn delete_file(
         delete_job(jobs, state, tombstone.event).await?;
     }
 
-    // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each
-    // place where they may be is listed.
+    // The log keeps facts for 90 days. Older outputs are found only by their receipts, so each
+    // prefix where they may be is listed.
     let mut places = BTreeSet::new();
     places.extend(OutputPrefix::of_file(&jobs.settings.output_root, file));
     places.extend(delete.output_prefix.clone());
@@ -76,8 +76,8 @@ pub async fn delete_file(
         done: Some(deleted),
         ..tombstone
     };
-    // Losing means that a later delete event advanced the tombstone; its own handler goes on
-    // from there.
+    // If this loses, a later delete event advanced the tombstone, and its handler continues from
+    // there.
     jobs.log.replace(topology::JOBS, tomb(&done), seq).await?;
     crash::point("delete.done");
     Ok(())
@@ -127,8 +127,7 @@ async fn find_jobs_to_delete(
         .filter_map(|subject| subject::parse_job_of_file(subject))
     {
         let state = match jobs.state(&job).await {
-            // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes
-            // public.
+            // It ends as failed in any case, so that nothing of it becomes public.
             Err(unread @ Unread::Broken { .. }) => {
                 end_broken_job(jobs, &job, unread).await?;
                 continue;
@@ -180,8 +179,7 @@ pub async fn delete_job(
         crash::point("delete.retired");
     }
 
-    // By now the owner says that it is deleted: whoever writes master late reads that, and
-    // removes it.
+    // By now the owner says that it is deleted: a late writer of master reads that and removes it.
     let keys = jobs.keys(prefix, &state.job_id);
     delete_folder(jobs, keys.folder()).await?;
     delete_folder(jobs, &storage::scratch(state.job_id.as_str())).await?;
@@ -218,8 +216,8 @@ async fn end_job(jobs: &Jobs, state: &JobState) -> Result<Option<JobState>, Sett
     };
 
     match settle_job(jobs, &state).await {
-        // Someone removed what it decided to commit. It cannot become public any more, and must
-        // end all the same.
+        // Someone removed what it decided to commit. It can no longer become public, but it must
+        // still end.
         Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
             let message = format!("{what} was removed before the output became public.");
             let error = JobError::new(Code::VerificationFailed, message, None);
@@ -231,9 +229,9 @@ async fn end_job(jobs: &Jobs, state: &JobState) -> Result<Option<JobState>, Sett
     Ok(jobs.state(&state.job_id).await?)
 }
 
-/// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's
-/// new life, and has master follow the owner. `ours` is the job that goes, with its delete
-/// event.
+/// Marks the owner of a prefix as deleted, unless it belongs to another file or to a job of a later
+/// upload of the file, and makes master follow the owner. `ours` is the job to delete, with its
+/// delete event.
 async fn retire_owner(
     jobs: &Jobs,
     prefix: &OutputPrefix,
@@ -247,7 +245,7 @@ async fn retire_owner(
                 let deleted = ours.deleted;
                 (Current { deleted, ..owner }, seq)
             }
-            // A job of the file's new life keeps the prefix.
+            // A job of a later upload of the file keeps the prefix.
             Some((owner, _)) => break owner,
             None => (ours.clone(), 0),
         };
@@ -314,7 +312,7 @@ async fn find_forgotten_jobs(
         let is_theirs =
             receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
 
-        // A job that the log still knows goes by its facts, with `delete_job`.
+        // A job that is still in the log is deleted by its facts, with `delete_job`.
         let accepted = subject::fact(&job, FactKind::Accepted);
         if is_theirs && jobs.log.last(topology::JOBS, &accepted).await.is_none() {
             forgotten.insert(job);
@@ -349,8 +347,7 @@ async fn publish_pruned(
     jobs.announce(&pruned, traceparent).await.map(drop)
 }
 
-/// Whether an owner says already that it is deleted, by the delete event that `ours` goes by or a
-/// later one.
+/// Whether an owner is already marked as deleted, by the delete event of `ours` or a later one.
 fn is_deleted_by(owner: &Current, ours: &Current) -> bool {
     match (&owner.deleted, &ours.deleted) {
         (Some(standing), Some(deletion)) => !deletion.is_after(standing),

@@ -1,10 +1,10 @@
-//! A source that the storage denies us while it serves our own bucket.
+//! A source that the storage denies while it serves the output bucket.
 //!
-//! One answer says little: rights were just exchanged and are not known everywhere, or the object
-//! is not there yet, which a bucket that we may not list reports as a denial, too. So a denied
-//! attempt is given back, and the task looks at its source before it starts again. Only a source
-//! that is denied for `SOURCE_WAIT` on end is given up. Since when it is denied is written in the
-//! log, with the attempt that was given back, so that no restart forgets it.
+//! One answer proves little: permissions may have just changed and not be known everywhere, or the
+//! object may not exist yet, which a bucket without list permission also reports as a denial. So a
+//! denied attempt is released, and the task checks its source before it starts again. Only a source
+//! that is denied for the whole of `SOURCE_WAIT` is given up. The time of the first denial is
+//! written in the log with the released attempt, so that no restart loses it.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use super::{CircuitBreaker, JobState, Jobs, Readiness, StorageAccess};
 use crate::job::failure::{Failure, Remedy};
 use crate::worker::admission::Reservation;
 
-/// How often a source that cannot be had yet is looked for.
+/// How often a source that is not available yet is checked.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Since when the source of a task is denied, where its newest start was given back for that.
+/// Since when the source of a task is denied, if its newest start was released for that.
 async fn find_denial(jobs: &Jobs, state: &JobState, task: TaskName) -> Option<DateTime<Utc>> {
     // For most tasks this says enough, without another request.
     if state.work.released(task) == 0 {
@@ -38,9 +38,9 @@ async fn find_denial(jobs: &Jobs, state: &JobState, task: TaskName) -> Option<Da
     is_newest.then(|| since(&released, &message))
 }
 
-/// Reads a byte of the source of a task whose newest start was given back since it was denied;
-/// looking it up may be allowed where reading is not. Nothing where the task may start for all
-/// that this knows.
+/// Reads a byte of the source of a task whose newest start was released because the source was
+/// denied; a lookup may be allowed where reading is not. None if this is no reason against starting
+/// the task.
 pub async fn check_denied_source(
     jobs: &Jobs,
     source: &Source,
@@ -66,16 +66,16 @@ pub async fn readiness_after_failure(
     match (&failure.remedy, failure.class()) {
         (Remedy::AwaitSource, _) => readiness_after_denial(jobs, failure, state, task).await,
         (_, Class::Permanent) => Readiness::Never(failure),
-        // A storage that does not answer, or refuses us altogether, says nothing of the source.
+        // A storage that does not answer, or refuses every request, says nothing about the source.
         _ => {
-            tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
+            tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, "the source cannot be read yet: {}", failure.message);
             Readiness::Wait(jobs.settings.retry_delay)
         }
     }
 }
 
-/// Whether a task may start whose source was denied when it was just looked at. It may the
-/// first time, so that the denial is put on record with the attempt it gives back.
+/// Whether a task may start whose source was just denied. It may the first time, so that the denial
+/// is recorded with the released attempt.
 async fn readiness_after_denial(
     jobs: &Jobs,
     denied: Failure,
@@ -88,9 +88,9 @@ async fn readiness_after_denial(
     readiness_while_awaited(jobs, since, denied.ending_job())
 }
 
-/// Whether a task may start whose source is waited for since then: not yet, or, after
-/// `SOURCE_WAIT`, never. That is judged by our clock and times of the log, and not at all where
-/// our clock is known to be wrong.
+/// Whether a task may start whose source has been waited for since then: not yet, or, after
+/// `SOURCE_WAIT`, never. This is judged by the clock of this machine and the times in the log, and
+/// not at all if that clock is known to be wrong.
 pub fn readiness_while_awaited(jobs: &Jobs, since: DateTime<Utc>, failure: Failure) -> Readiness {
     if let Some(left) = remaining_source_wait(jobs, since) {
         return Readiness::Wait(left.min(LOOK_AGAIN));
@@ -113,9 +113,9 @@ pub fn remaining_source_wait(jobs: &Jobs, since: DateTime<Utc>) -> Option<Durati
     left.to_std().ok().filter(|left| !left.is_zero())
 }
 
-/// What is to be kept of the beginning when an attempt is given back since its source was
-/// denied: it goes on from the last such attempt, unless the source could be read for as long
-/// as it would have been waited for.
+/// The start of the denial to record when an attempt is released because its source was denied:
+/// that of the last such attempt, unless the source was readable in between for as long as a denial
+/// would have been waited for.
 pub(super) async fn find_denial_to_continue(
     jobs: &Jobs,
     job: &JobId,

@@ -1,4 +1,4 @@
-//! The ways a task fails: tried again after a pause, handed back for an operator, or the end of its
+//! The ways a task fails: tried again after a pause, released for an operator, or the end of its
 //! job.
 
 use std::time::Duration;
@@ -82,9 +82,9 @@ impl Run {
         }
     }
 
-    /// A failed check is published, so that the next attempt can compare: what was measured twice
-    /// alike is our own fault. Whoever dies before it is published leaves one attempt less to
-    /// compare with, no more.
+    /// A failed check is published, so that the next attempt can compare: a result that is measured
+    /// twice is a bug of fluxhls. A worker that dies before it is published only leaves one attempt
+    /// less to compare with.
     async fn compare_with_last(&self, attempt: u64, failure: Failure) -> Result<Failure, Refused> {
         if failure.code != Code::VerificationFailed || failure.remedy != Remedy::ByClass {
             return Ok(failure);
@@ -125,7 +125,7 @@ impl Run {
         Ok(Disposition::Ack)
     }
 
-    /// Keeps the task as a dead letter, once for each life of its job.
+    /// Publishes the task as a dead letter, once for each life of its job.
     pub(super) async fn publish_dead_letter(
         &self,
         state: &JobState,
@@ -155,7 +155,8 @@ impl Run {
 
         let (task, limit) = (self.delivery.payload().clone(), self.jobs.log.max_payload());
         let subject = subject::dead_task(&self.key);
-        // The id names one life of the job: a redelivery adds no second letter, a later life does.
+        // The id names one life of the job: a redelivery adds no second dead letter, a later life
+        // does.
         let id = format!("{subject}-{}", state.accepted.seq);
         let letter = dead_letter(subject, &grief, task, self.delivery.headers(), limit);
         self.jobs.log.publish_dead_letter(letter.with_id(id)).await
@@ -167,7 +168,7 @@ impl Run {
 pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) -> Failure {
     let limit = state.accepted.fact.upload.settings.max_attempts;
     match last {
-        // A second failed check has a code of its own, which says more.
+        // A second failed check has its own code, which says more.
         Some(failure) if failure.code == Code::VerificationFailed => failure,
         Some(failure) => {
             let message = format!(
@@ -178,15 +179,13 @@ pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) 
         }
         None => Failure::new(
             Code::TooManyAttempts,
-            format!(
-                "The conversion was started {limit} times and never came to an end (task {task})."
-            ),
+            format!("The conversion was started {limit} times and never finished (task {task})."),
         ),
     }
 }
 
 /// The pause before attempt `used + 1`: doubling from `first`, at most ten minutes, with up to a
-/// quarter more so that many tasks that failed together do not come back together.
+/// quarter more, so that many tasks that failed together do not all return at the same time.
 fn backoff(first: Duration, used: u64) -> Duration {
     let doublings = u32::try_from(used.saturating_sub(1).min(10)).unwrap_or(10);
     let pause = (first * 2_u32.pow(doublings)).min(Duration::from_secs(600));

@@ -32,7 +32,7 @@ pub enum Remedy {
     /// The job ends: what could be waited for or tried again was.
     EndJob,
     /// The attempt does not count, and the task waits for its source: the storage denies it while
-    /// it serves our own bucket, or it is not there yet.
+    /// it serves the output bucket, or it does not exist yet.
     AwaitSource,
     /// The attempt does not count, and the task is left to a newer release.
     AwaitNewer(Unread),
@@ -50,7 +50,7 @@ pub struct Evidence {
 }
 
 impl Failure {
-    /// A failure with a sentence of its own.
+    /// A failure with its own sentence.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
@@ -83,8 +83,8 @@ impl Failure {
     }
 
     /// A failure of the worker's machine: a process that cannot be started, a port that cannot be
-    /// opened, a file that cannot be used. `what` says which, and that it failed. A full disk has a
-    /// code of its own.
+    /// opened, a file that cannot be used. `what` says which, and that it failed. A full disk has
+    /// its own code.
     #[must_use]
     pub fn of_host(what: &str, error: &io::Error) -> Self {
         let code = match error.kind() {
@@ -94,7 +94,8 @@ impl Failure {
         Self::new(code, format!("{what}: {error}."))
     }
 
-    /// A failure that only a bug of ours explains; `what` says what is wrong, without a full stop.
+    /// A failure that only a bug in fluxhls explains; `what` says what is wrong, without a full
+    /// stop.
     #[must_use]
     pub fn internal(what: &str) -> Self {
         Self::new(
@@ -106,12 +107,12 @@ impl Failure {
     /// The failure of work that panicked.
     #[must_use]
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        // `panic!` carries a `String` where it has arguments, else a `&str`.
+        // `panic!` carries a `String` if it has arguments, else a `&str`.
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Self::internal(&format!(
             "The work panicked: {}",
-            text.unwrap_or("it said nothing")
+            text.unwrap_or("it gave no message")
         ))
     }
 
@@ -122,19 +123,19 @@ impl Failure {
         self
     }
 
-    /// The same failure as the last word: a second try was made already.
+    /// The same failure as the end of the job: there already was a second attempt.
     #[must_use]
     pub fn ending_job(mut self) -> Self {
         self.remedy = Remedy::EndJob;
         self
     }
 
-    /// The failure of a check that measured the same once before, on another output: nothing but a
-    /// bug of ours is left to explain it.
+    /// The failure of a check that measured the same once before, on another output: only a bug in
+    /// fluxhls can explain it.
     #[must_use]
     pub fn measured_again(self) -> Self {
         let message = format!(
-            "{} It measured the same twice. {}",
+            "{} Both attempts measured the same. {}",
             self.message,
             Code::Internal.sentence()
         );
@@ -227,7 +228,11 @@ mod tests {
             );
         }
 
-        assert!(Failure::of_panic(&()).message.contains("it said nothing"));
+        assert!(
+            Failure::of_panic(&())
+                .message
+                .contains("it gave no message")
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Access to the log of all jobs, and what every stage needs besides: the output bucket and public
+//! Access to the log of all jobs, and what else every stage needs: the output bucket and public
 //! names.
 
 use std::collections::BTreeSet;
@@ -28,8 +28,7 @@ pub struct JobSettings {
     pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
     pub output_root: String,
-    /// How long an event's object is waited for: one that is not there, or that the storage denies
-    /// us.
+    /// How long to wait for the object of an event that does not exist, or that the storage denies.
     pub source_wait: Duration,
     /// First pause before a transient failure is tried again; it doubles with each attempt up to
     /// ten minutes.
@@ -68,7 +67,7 @@ impl Jobs {
         format!("{}{key}", self.settings.live_base_url)
     }
 
-    /// The job as the log has it now; nothing when it was never accepted.
+    /// The job as the log has it now; none if it was never accepted.
     ///
     /// # Errors
     /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it
@@ -83,8 +82,8 @@ impl Jobs {
             .map(|subject| Ok(subject::read_fact(subject)?.1));
         let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
 
-        // None of these waits for another: what is published of a job meanwhile is in none of them
-        // or in some, as if they were read in a row.
+        // None of these waits for another: what is published about a job meanwhile is in none of
+        // them or in some, as if they were read one after the other.
         let (accepted, planned, cancel, verdict, work) = futures::join!(
             self.last_fact(job, FactKind::Accepted, &kinds),
             self.read_fact(job, FactKind::Planned, &kinds),
@@ -135,7 +134,7 @@ impl Jobs {
         Ok(Some((wire::read(&subject, &stored.payload)?, stored.seq)))
     }
 
-    /// The tombstone of a file, with its sequence; nothing where the file was never deleted.
+    /// The tombstone of a file, with its sequence; none if the file was never deleted.
     ///
     /// # Errors
     /// [`Unread`] where there is one that cannot be read.
@@ -157,7 +156,7 @@ impl Jobs {
             .map(|last| last.seq)
     }
 
-    /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
+    /// Whether attempt `seq` is the newest start of the task: only that one may publish for it.
     pub async fn is_newest_attempt(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
         // Where the stream has forgotten every attempt, none is newer.
         self.newest_attempt(job, task)
@@ -178,8 +177,8 @@ impl Jobs {
             .await
     }
 
-    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the
-    /// same id is reported as ours.
+    /// As [`Jobs::announce`], under a message id of the writer: a repetition with the same id is
+    /// reported as the same write.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.

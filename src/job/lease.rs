@@ -1,8 +1,8 @@
-//! Keeps a task ours while we work on it, and notices when it is not any more.
+//! Keeps the lease on a task while this worker works on it, and notices when it is lost.
 //!
 //! The server does not fence acknowledgements: a worker that was paused beyond `ack_wait` can still
 //! extend, remove or return the message that another one holds by now. So only the newest attempt
-//! may speak, and each heartbeat asks whether it is us.
+//! speaks for the task, and each heartbeat checks whether that is the attempt of this worker.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl WorkCounter {
 /// Why a lease ended before its work did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseEnd {
-    /// Another worker started the task, or the server did not confirm us for `ack_wait`.
+    /// Another worker started the task, or the server confirmed no heartbeat for `ack_wait`.
     Lost,
     /// The job was canceled, decided or ended meanwhile.
     JobDecided,
@@ -96,8 +96,8 @@ async fn send_heartbeats(
             return LeaseEnd::Stalled;
         }
 
-        // After a pause of the whole process this comes first: the deadline is judged by what
-        // the server says now.
+        // After a pause of the whole process this comes first: the deadline is judged by the
+        // current answer of the server.
         let beat = async {
             let alive = delivery.heartbeat().await;
             (
@@ -108,7 +108,7 @@ async fn send_heartbeats(
         };
 
         match tokio::time::timeout(topology::HEARTBEAT, beat).await {
-            // A newer attempt holds the task even where the server confirmed our heartbeat.
+            // A newer attempt holds the task even if the server confirmed the heartbeat.
             Ok((_, false, _)) => return LeaseEnd::Lost,
             Ok((_, _, true)) => return LeaseEnd::JobDecided,
             Ok((true, true, false)) => confirmed = Instant::now(),

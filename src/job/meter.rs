@@ -5,7 +5,7 @@ use streams::Code;
 use streams::task::Class;
 use strum::VariantArray as _;
 
-/// What becomes of the starts of tasks.
+/// The outcomes of task starts.
 const OUTCOMES: [&str; 5] = ["started", "completed", "failed", "released", "overruled"];
 
 /// Makes the counters of a class of tasks exist at zero, so that their first increase is seen.

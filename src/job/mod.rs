@@ -1,16 +1,16 @@
 //! Jobs: reading and writing their log, and the rules every stage shares.
 //!
-//! - [`Jobs`] is the access to the log of all jobs: it reads them and publishes their facts. All
-//!   that is done with them are functions in the file named for it. [`JobState`] is one job as the
-//!   log has it now; [`WorkerContext`] is what workers with an ffmpeg have besides.
+//! - [`Jobs`] is the access to the log of all jobs: it reads them and publishes their facts.
+//!   Operations on them are functions in files with their names. [`JobState`] is one job as the log
+//!   has it now; [`WorkerContext`] is what workers with an ffmpeg have in addition.
 //! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of
 //!   a class.
-//! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
+//! - [`Lease`](lease) keeps a task while this worker works on it and notices when it is lost.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
 //! - [`broken`] ends what cannot go by these rules; [`deletion`] removes a file with all its jobs;
 //!   [`retry`] sends a job's event again.
-//! - [`denial`] waits for a source that the storage denies us.
-//! - [`circuit_breaker`] keeps tasks from starting while the output bucket cannot be used.
+//! - [`denial`] waits for a source that the storage denies.
+//! - [`circuit_breaker`] prevents tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 pub mod broken;

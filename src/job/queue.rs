@@ -14,8 +14,8 @@ use super::verdict::SettleError;
 /// Tasks of one job that are on the queue at a time, at least and at most.
 const WINDOW: (usize, usize) = (2, 256);
 
-/// Tasks that a job may have on the queue: those in work, and as many behind them, so that no one
-/// waits for one. Where others wait already, it has one in work and one behind it, and jobs take
+/// Tasks that a job may have on the queue: those in work, and as many that wait, so that no slot
+/// waits for one. If other jobs already wait, it has one in work and one that waits, and jobs take
 /// turns chunk by chunk.
 fn window(backlog: Backlog) -> usize {
     let (least, most) = WINDOW;
@@ -74,8 +74,8 @@ pub async fn encode_backlogs(jobs: &Jobs) -> (Backlog, Backlog) {
     )
 }
 
-/// Has the live playlists list what was made. One such task is on the queue at a time; a
-/// full queue is no error.
+/// Queues an update of the live playlists. One such task is on the queue at a time; a full queue is
+/// not an error.
 ///
 /// # Errors
 /// [`Refused`] when the server will never take the task.
@@ -87,8 +87,7 @@ pub async fn enqueue_playlist_update(jobs: &Jobs, state: &JobState) -> Result<()
         .map(drop)
 }
 
-/// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back
-/// to the job.
+/// Puts missing tasks on the queue. A full queue is not an error: the sweep returns to the job.
 async fn enqueue_tasks(jobs: &Jobs, state: &JobState, tasks: &[TaskKey]) -> Result<(), Refused> {
     // A list costs about as much as putting one task there in vain.
     let queued = if tasks.len() > 1 {
@@ -103,7 +102,7 @@ async fn enqueue_tasks(jobs: &Jobs, state: &JobState, tasks: &[TaskKey]) -> Resu
             continue;
         }
         if jobs.log.enqueue(key, state.traceparent.as_deref()).await? == Enqueued::Full {
-            tracing::warn!(job.id = %state.job_id, "the queue is full; the job goes on when the sweep finds it");
+            tracing::warn!(job.id = %state.job_id, "the queue is full; the job continues when the sweep finds it");
             return Ok(());
         }
     }

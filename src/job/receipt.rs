@@ -1,9 +1,9 @@
-//! The receipt: the proof beside a finished output. A pure function of facts and objects, so two
+//! The receipt: the proof of a finished output. A pure function of facts and objects, so two
 //! writers write equal bytes.
 //!
-//! It alone is enough to check an output again, and to repair it, when the log has long forgotten
-//! the job: it holds the plan, what every task made, every object with size and hash, and every
-//! check with its figures. It is sealed, so that a change of its own is found as well.
+//! It is sufficient to check an output again, and to repair it, when the job is no longer in the
+//! log: it contains the plan, the output of every task, every object with size and hash, and every
+//! check with its figures. It is sealed, so that a change of the receipt itself is found as well.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub struct Receipt {
     pub revision: u64,
     /// Length of the output in seconds.
     pub duration_seconds: f64,
-    /// What was made, as `ended` says it.
+    /// The renditions, as in `ended`.
     pub renditions: Vec<EndedRendition>,
     /// Key of the poster, where one was made.
     pub poster: Option<String>,
@@ -82,7 +82,7 @@ pub struct TaskResult {
     /// Where its list lies, if it is an object.
     #[serde(default)]
     pub list: Option<ObjectRef>,
-    /// Whether this is a repair: what it holds takes the place of what was made before.
+    /// Whether this is a repair: its objects replace those of the earlier output.
     #[serde(default)]
     pub repair: bool,
 }

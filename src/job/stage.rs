@@ -1,4 +1,4 @@
-//! What does the work of one class of tasks: what it is given, and what it makes of it.
+//! The handler of one class of tasks: its input and its output.
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct TaskContext {
     pub task: TaskName,
     /// The stream sequence of this start: it goes into every key the task writes.
     pub attempt: u64,
-    /// Counts the work, so that the lease is kept only while there is headway.
+    /// Counts the work, so that the lease is kept only while there is progress.
     pub work_counter: WorkCounter,
     /// The worker's slot that the task takes.
     pub slot: Slot,
@@ -44,9 +44,9 @@ pub enum TaskOutcome {
 /// Whether a task can be started.
 #[derive(Debug)]
 pub enum Readiness {
-    /// It can, with the room it needs kept for it until it is done.
+    /// It can, with the resources it needs reserved until it is done.
     Ready(Reservation),
-    /// Not yet; look again after this pause. No attempt is counted.
+    /// Not yet; check again after this pause. No attempt is counted.
     Wait(Duration),
     /// It never can.
     Never(Failure),
@@ -54,7 +54,7 @@ pub enum Readiness {
 
 /// The work of one class of tasks.
 pub trait Stage: Clone + Send + Sync + 'static {
-    /// Whether what the task needs is there. Asked before an attempt is counted.
+    /// Whether everything the task needs is available. Checked before an attempt is counted.
     fn readiness(
         &self,
         _state: &JobState,

@@ -49,7 +49,7 @@ pub struct JobState {
 pub struct WorkState {
     /// Tasks with a result.
     pub done: BTreeSet<TaskName>,
-    /// Tasks that had to be done again.
+    /// Tasks that had to be repeated.
     pub redo: BTreeSet<TaskName>,
     /// The ranges of tasks that are in the bucket before the task is done.
     pub parts: BTreeMap<TaskName, BTreeSet<u32>>,
@@ -86,14 +86,14 @@ impl WorkState {
         Ok(state)
     }
 
-    /// Starts of a task that count: attempts minus those handed back.
+    /// Starts of a task that count: attempts minus released ones.
     #[must_use]
     pub fn attempts(&self, task: TaskName) -> u64 {
         let started = self.attempts.get(&task).copied().unwrap_or(0);
         started.saturating_sub(self.released(task))
     }
 
-    /// Starts of a task that were handed back.
+    /// Starts of a task that were released.
     #[must_use]
     pub fn released(&self, task: TaskName) -> u64 {
         self.released.get(&task).copied().unwrap_or(0)

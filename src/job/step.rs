@@ -1,4 +1,4 @@
-//! The five steps every task of every class goes through. Acknowledgement comes last.
+//! The five steps of every task of every class. Acknowledgement comes last.
 //!
 //! 1. Read the job and the task's own history from the leader.
 //! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts:
@@ -59,9 +59,9 @@ pub async fn run<S: Stage>(
     }
 }
 
-/// Takes one delivery of a task that has no result and counts no attempts: `update` is all there is
-/// to do, and it is done again whenever it is asked for. An error of it is what keeps the job
-/// itself from going on.
+/// Takes one delivery of a task that has no result and counts no attempts: `update` is the whole
+/// work, and it is repeated whenever it is requested. Its error is what prevents the job from
+/// continuing.
 pub async fn run_update<F>(
     jobs: Jobs,
     delivery: Arc<Delivery>,
@@ -113,16 +113,16 @@ impl Run {
 
         if !has_result(&state, task) {
             let readiness = self.readiness(&state, &stage).await;
-            // Whoever slept while it looked speaks of what was: the task is with the one who
-            // started it meanwhile.
+            // A worker that was frozen while it read the log has an old state: the task belongs to
+            // the worker that started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_))
                 && self.jobs.newest_attempt(&state.job_id, task).await != newest
             {
                 return Ok(Disposition::LeaveUnacked);
             }
 
-            // The binding keeps the room reserved until the work is done; `_` would free it at
-            // once.
+            // The binding keeps the resources reserved until the work is done; `_` would free them
+            // at once.
             let _room = match readiness {
                 Readiness::Ready(room) => room,
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
@@ -134,7 +134,7 @@ impl Run {
             }
         }
 
-        // Also where a result existed: whoever published it may have died before this.
+        // Also if a result existed: the worker that published it may have died before this.
         enqueue_next_tasks(&self.jobs, &self.key.job_id).await?;
         crash::point("step.advanced");
         Ok(Disposition::Ack)
@@ -156,7 +156,7 @@ impl Run {
         stage.readiness(state, task).await
     }
 
-    /// The third step. It breaks off where the task is not to go on to the fourth.
+    /// The third step. It breaks off if the task does not continue to the fourth.
     async fn work<S: Stage>(
         &self,
         state: &JobState,
@@ -177,7 +177,8 @@ impl Run {
     /// What log lines and traces say of the work of one attempt.
     fn span(&self, state: &JobState, attempt: u64) -> Span {
         let trace = state.traceparent.as_deref();
-        // Of the highest level, so that no filter of lines takes it from the lines it lets through.
+        // At the highest level, so that no filter removes the span from the lines that it lets
+        // through.
         let span = tracing::error_span!(
             "task",
             otel.name = self.key.class.as_str(),
@@ -214,7 +215,7 @@ impl Run {
             result = AssertUnwindSafe(stage.work(task_context)).catch_unwind() => match result {
                 Ok(Ok(outcome)) => AttemptEnd::Completed(outcome),
                 Ok(Err(failure)) => AttemptEnd::Failed(failure),
-                // The attempt counts, and the worker goes on with other jobs.
+                // The attempt counts, and the worker continues with other jobs.
                 Err(panic) => AttemptEnd::Failed(Failure::of_panic(&*panic)),
             },
             end = hold_lease(&self.jobs, &self.delivery, &self.key, attempt, &work_counter) => AttemptEnd::Interrupted(end),
@@ -252,7 +253,7 @@ impl Run {
             AttemptEnd::Interrupted(LeaseEnd::Stalled) => {
                 let failure = Failure::new(
                     Code::FfmpegStalled,
-                    "The work made no headway and was stopped.",
+                    "The work made no progress and was stopped.",
                 );
                 self.failed(state, attempt, failure)
                     .await
@@ -268,9 +269,9 @@ impl Run {
         }
     }
 
-    /// Publishes an attempt, unless another worker did since we read that the newest one is
-    /// `newest`. We were asleep then, what we know of the job is old, and the task is not ours any
-    /// more.
+    /// Publishes an attempt, unless another worker did so after this one read that the newest one
+    /// is `newest`. This worker was frozen then, its state of the job is old, and it no longer
+    /// holds the task.
     async fn start(&self, state: &JobState, newest: Option<u64>) -> Result<Option<u64>, Refused> {
         // The time is that of the message, so a later start would count earlier attempts as
         // waiting.
@@ -301,7 +302,7 @@ impl Run {
             .log
             .replace(topology::WORK, message, newest.unwrap_or(0));
         let CreateOutcome::Created(seq) = started.await? else {
-            tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
+            tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; skipped");
             return Ok(None);
         };
 
@@ -310,8 +311,8 @@ impl Run {
         Ok(Some(seq))
     }
 
-    /// Publishes what was made, as the first result of the task. What a loser made is swept away
-    /// later.
+    /// Publishes the output as the first result of the task. The output of a losing attempt is
+    /// removed later.
     async fn publish(
         &self,
         state: &JobState,
@@ -353,7 +354,7 @@ impl Run {
             }
             TaskOutcome::Commit => {
                 let verdict = publish_verdict(&self.jobs, state, Decision::Commit, None).await?;
-                // The first verdict counts, so this may be another one than ours.
+                // The first verdict counts, so this may be the verdict of another worker.
                 let decided = JobState {
                     verdict,
                     ..state.clone()
@@ -369,14 +370,14 @@ impl Run {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
+    /// Requests that tasks are repeated, then acknowledges `finish` before it can be needed again.
     async fn redo(
         &self,
         state: &JobState,
         tasks: Vec<(TaskName, String)>,
     ) -> Result<Disposition, SettleError> {
         for (task, reason) in tasks {
-            tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; it is done again");
+            tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; the task is repeated");
             let redo = Redo {
                 v: VERSION,
                 task,

@@ -1,4 +1,4 @@
-//! What becomes of a task whose job cannot go on.
+//! What happens to a task whose job cannot continue.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::verdict::{SettleError, fail_job};
 use crate::job::failure::Failure;
 
 impl Run {
-    /// What becomes of a task that cannot go on. Each reason is named here, so that none that lasts
-    /// is tried again for ever: what can pass is tried again, what needs a newer release is left to
-    /// one, and what never will end ends here.
+    /// Handles a task that cannot continue. Each reason is named here, so that no permanent one is
+    /// retried forever: a temporary problem is retried, a job that needs a newer release is left to
+    /// one, and a permanent problem ends the job here.
     pub(super) async fn stopped(&self, error: SettleError) -> Disposition {
         let job = &self.key.job_id;
         match error {
             SettleError::Storage(_) | SettleError::Missing { .. } => {
-                tracing::warn!(job.id = %job, task = %self.key.task, %error, "a job cannot go on yet; trying again");
+                tracing::warn!(job.id = %job, task = %self.key.task, %error, "a job cannot continue yet; trying again");
                 Disposition::Retry(self.jobs.settings.retry_delay)
             }
             SettleError::Unread(unread @ Unread::Newer { .. }) => {
@@ -36,8 +36,8 @@ impl Run {
         }
     }
 
-    /// Ends a job one of whose messages the server will never take. Where it refuses the end, too,
-    /// the dead letter is what stays.
+    /// Ends a job one of whose messages the server will never accept. If it refuses the end, too,
+    /// only the dead letter remains.
     async fn refused(&self, refused: Refused) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %refused, "a message cannot be published; the job ends as failed");
         let failure = Failure::from(refused);
@@ -49,7 +49,7 @@ impl Run {
             Err(error) => return Box::pin(self.stopped(error.into())).await,
         };
 
-        // The letter comes first: it may be all that the server takes.
+        // The dead letter comes first: it may be all that the server accepts.
         let error = failure.to_error(Some(self.key.task));
         if let Err(refused) = self.publish_dead_letter(&state, failure).await {
             return self.unkept(&refused.into());
@@ -61,8 +61,8 @@ impl Run {
         }
     }
 
-    /// The server takes not even a dead letter: there is no place where anything could be kept but
-    /// the queue.
+    /// The server does not even accept a dead letter: the queue is the only place that keeps the
+    /// task.
     fn unkept(&self, error: &SettleError) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %error, "not even a dead letter can be published");
         Disposition::Retry(Duration::from_secs(60))

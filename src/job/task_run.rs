@@ -1,4 +1,4 @@
-//! One delivery of a task in work, as all of the five steps and all ways to fail know it.
+//! One delivery of a task in work, as the five steps and all failure handlers use it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// A delivery of a task that this release knows; else what becomes of it.
+    /// A delivery of a task that this release knows; otherwise its disposition.
     pub(super) fn new(jobs: Jobs, delivery: Arc<Delivery>) -> Result<Self, Disposition> {
         match subject::read_task(delivery.subject()) {
             Ok(key) => Ok(Self {
@@ -32,8 +32,8 @@ impl Run {
         }
     }
 
-    /// Takes a start back, so that it does not count. `since` is when what it is taken back for
-    /// began, where that was with another start.
+    /// Releases a start, so that it does not count. `since` is when the reason for this began, if
+    /// that was with an earlier start.
     pub(super) async fn release(
         &self,
         attempt: u64,

@@ -1,5 +1,4 @@
-//! How a job ends. Whoever publishes the verdict first decides; everybody else carries that
-//! decision out.
+//! How a job ends. The first verdict counts; everyone else carries that decision out.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::job::failure::Failure;
 /// How long the end of a job waits for the copy of its source to be removed.
 const REMOVAL: Duration = Duration::from_secs(3);
 
-/// What keeps a job from going on. `step` and `intake` say what follows from each reason.
+/// What prevents a job from continuing. `step` and `intake` define what follows from each reason.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// NATS will never take a message of it.
@@ -61,7 +60,7 @@ pub async fn publish_verdict(
         .await?;
     crash::point("verdict.published");
 
-    // Ours or an earlier one: the verdict in the log is carried out.
+    // This verdict or an earlier one: the one in the log is carried out.
     let standing = jobs
         .log
         .last(
@@ -133,10 +132,10 @@ async fn publish_end(jobs: &Jobs, state: &JobState, ended: Ended) -> Result<(), 
     Ok(())
 }
 
-/// Removes the private copy of the source, before the end is announced, so that a death in
-/// between removes it again. Of every job: an attempt to plan may have made one that the plan
-/// which counts does not name. A storage that does not answer must not keep a cancel from its
-/// end, so the removal is given up soon, and what is left is logged.
+/// Removes the private copy of the source, before the end is announced, so that a crash in between
+/// removes it again. This is done for every job: an attempt to plan may have made a copy that the
+/// authoritative plan does not name. A storage that does not answer must not prevent a cancellation
+/// from ending, so the removal is given up soon, and what is left is logged.
 async fn remove_source_copy(jobs: &Jobs, state: &JobState) {
     let keys = [storage::source_copy(state.job_id.as_str())];
     let removed = tokio::time::timeout(REMOVAL, jobs.output.delete(&keys)).await;

@@ -1,6 +1,6 @@
-//! What is done with jobs and outputs besides making them: [`api`] answers questions of other
-//! services, [`collector`] keeps the metrics of tables and streams, [`repair`] checks a finished
-//! output and repairs it, [`prune`] removes what is old or left over.
+//! Operations on existing jobs and outputs: [`api`] answers requests of other services,
+//! [`collector`] updates the metrics of tables and streams, [`repair`] checks a finished output and
+//! repairs it, [`prune`] removes old rows and unneeded objects.
 
 pub mod api;
 pub mod collector;

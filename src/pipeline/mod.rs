@@ -1,5 +1,5 @@
 //! The stages, in the order a video takes them: [`intake`], [`plan`], [`encode`], [`package`], and
-//! beside them [`project`].
+//! in parallel to them [`project`].
 //!
 //! Stages never import each other; they meet in the messages of the crate `streams`.
 

@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 /// How the service is, in sentences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// What keeps it from doing its work; none means ready.
+    /// What prevents the service from working; none means ready.
     pub problems: Vec<String>,
-    /// What an operator should know though the work goes on.
+    /// What an operator should know although the work continues.
     pub notices: Vec<String>,
 }
 
 impl Health {
-    /// Of a service that has not looked yet.
+    /// For a service that has not checked yet.
     #[must_use]
     pub fn starting() -> Self {
         Self {
@@ -107,7 +107,7 @@ async fn scrape(State(state): State<AppState>) -> Response {
 
 async fn readiness(State(state): State<AppState>) -> Response {
     let Health { problems, notices } = state.health.borrow().clone();
-    // Notices do not make the service unready: its work goes on.
+    // Notices do not make the service unready: its work continues.
     if problems.is_empty() {
         (["ready".to_owned()]
             .into_iter()

@@ -1,4 +1,4 @@
-//! What keeps the service from its work, looked for every few seconds.
+//! Checks every few seconds what prevents the service from working.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long JetStream may take to say how streams and consumers are.
 const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
-/// What may keep the service from its work.
+/// What may prevent the service from working.
 pub(super) struct ReadinessProbe {
     pub(super) jobs: Jobs,
     /// How streams and consumers are to be sized.
@@ -53,8 +53,8 @@ impl ReadinessProbe {
                     notices: Vec::new(),
                 };
             } else if round.is_multiple_of(2) || !streams.problems.is_empty() {
-                // At half the pace, since every process of a fleet asks. While something is wrong
-                // it is looked at each time, so that the notice goes soon.
+                // At half the rate, because every process of a fleet asks. While something is wrong
+                // it is checked each time, so that the notice disappears soon.
                 streams = self.check_streams().await;
             }
 
@@ -69,7 +69,7 @@ impl ReadinessProbe {
         }
     }
 
-    /// What is known now, beside what was found of the streams.
+    /// The current state, combined with the last check of the streams.
     fn health(&self, streams: Health) -> Health {
         let Health {
             mut problems,
@@ -84,7 +84,7 @@ impl ReadinessProbe {
 
         let access = self.jobs.breaker.access();
         // Only a refusal makes the service unready, since an operator must act. A storage that is
-        // away comes back by itself.
+        // down recovers without the operator of fluxhls.
         match access {
             StorageAccess::Refused { .. } => problems.extend(access.problem()),
             StorageAccess::Unreachable { .. } => notices.extend(access.problem()),
@@ -105,7 +105,7 @@ impl ReadinessProbe {
         Health { problems, notices }
     }
 
-    /// What keeps the tables from the log, in the words of the part that noticed it.
+    /// What prevents the tables from following the log, in the words of the part that noticed it.
     fn table_problems(&self) -> Vec<String> {
         let database = self.database.iter();
         let mut problems: Vec<String> = database
@@ -115,10 +115,7 @@ impl ReadinessProbe {
         if let Some(position) = &self.projected {
             let position = position.borrow();
             if !position.following {
-                let why = position
-                    .trouble
-                    .as_deref()
-                    .unwrap_or("it is being looked at");
+                let why = position.trouble.as_deref().unwrap_or("it is being checked");
                 problems.push(format!("the tables do not follow the job log: {why}"));
             }
         }
@@ -137,7 +134,7 @@ impl ReadinessProbe {
             Ok(Ok(report)) => add_report(&mut health, report),
             Ok(Err(error)) => health.problems.push(error.to_string()),
             Err(_) => health.problems.push(format!(
-                "JetStream does not answer within {} s; see that its servers are well",
+                "JetStream does not answer within {} s; check that its servers are healthy",
                 CHECK_LIMIT.as_secs()
             )),
         }
@@ -145,7 +142,7 @@ impl ReadinessProbe {
     }
 }
 
-/// Sorts what was found by whether the work can go on.
+/// Sorts the findings by whether the work can continue.
 fn add_report(health: &mut Health, report: Report) {
     for drift in report.drifts {
         let text = format!("{drift}; run `fluxhls provision`");

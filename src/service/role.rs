@@ -19,7 +19,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 )]
 #[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = refuse)]
 pub enum Role {
-    /// Takes upload events in.
+    /// Accepts upload events.
     Intake,
     /// Probes sources and plans jobs.
     Plan,
@@ -39,8 +39,8 @@ impl Role {
     }
 }
 
-/// What is wrong with a word that names no role.
+/// The error about a word that names no role.
 fn refuse(text: &str) -> String {
     let roles: Vec<&str> = Role::VARIANTS.iter().map(Into::into).collect();
-    format!("{text:?} is no role; choose from {}", roles.join(","))
+    format!("{text:?} is not a role; choose from {}", roles.join(","))
 }

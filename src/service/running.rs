@@ -27,8 +27,8 @@ use crate::service::shutdown::Shutdown;
 use crate::worker::admission::ResourceBudget;
 use crate::worker::work_dir::WorkDir;
 
-/// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must
-/// not keep that of a short clip waiting.
+/// Tracks tasks encoded at a time, in addition to chunks: the audio of a long film takes minutes,
+/// and must not delay that of a short clip.
 const TRACKS_SLOTS: usize = 4;
 
 /// A running process.
@@ -38,7 +38,7 @@ pub struct Service {
     pub jobs: Jobs,
     /// The S3 client.
     pub storage: Storage,
-    /// What keeps the service from its work.
+    /// What prevents the service from working.
     pub health: watch::Receiver<Health>,
     /// The series of each open job as the text of a scrape; empty where this process does not
     /// project.
@@ -52,7 +52,7 @@ impl Service {
     /// Connects to everything and starts the roles. They end when `shutdown` says so.
     ///
     /// # Errors
-    /// What could not be reached, and the setting that says where it is.
+    /// When a service cannot be reached, with the setting of its address.
     pub async fn start(settings: &ServiceSettings, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let nats = Nats::connect(&settings.nats).await?;
         let storage = Storage::connect(&settings.storage).await;
@@ -224,7 +224,7 @@ impl Start<'_> {
         });
     }
 
-    /// Has `handle` take the tasks of a class, so many at a time.
+    /// Runs `handle` for the tasks of a class, this many at a time.
     fn consume<F>(
         &self,
         class: Class,
@@ -258,7 +258,7 @@ impl Start<'_> {
             .spawn(async move { pull(&nats, lanes, || async { true }, handle, stop).await });
     }
 
-    /// Runs what has no end of its own, and may be dropped at any moment.
+    /// Runs a future that does not end on its own, and may be dropped at any moment.
     fn spawn_until_stop(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.shutdown.stop.clone();
         self.tracker.spawn(stop.run_until_cancelled_owned(work));
@@ -299,7 +299,7 @@ impl Start<'_> {
             database: database.clone(),
             jobs: self.jobs.clone(),
         };
-        // It ends by itself, once the questions that came before `stop` are answered.
+        // It ends on its own, once the requests that arrived before `stop` are answered.
         self.tracker.spawn(api.run(stop));
 
         self.spawn_until_stop(project::progress::follow(

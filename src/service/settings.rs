@@ -17,48 +17,48 @@ use crate::worker::admission::Capacity;
 /// Everything a process needs to know, as plain data.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
-    /// Where NATS is.
+    /// The NATS servers.
     pub nats: NatsSettings,
-    /// How its streams and consumers are to be sized.
+    /// The sizes of its streams and consumers.
     pub sizing: Sizing,
-    /// Where the tables are; needed by the role `project` alone.
+    /// The database; only the role `project` needs it.
     pub database: Option<DatabaseSettings>,
-    /// What videos may become.
+    /// The profiles.
     pub profiles: Profiles,
-    /// Where objects are.
+    /// The object storage.
     pub storage: StorageSettings,
     /// Bucket of the output.
     pub bucket: String,
     /// Buckets that events may name.
     pub source_buckets: Vec<String>,
-    /// What is decided about jobs.
+    /// The decisions about jobs.
     pub job: JobSettings,
     /// ffmpeg and ffprobe.
     pub tool: Tool,
-    /// What is asked of the sandbox around ffmpeg.
+    /// Requirements for the sandbox around ffmpeg.
     pub sandbox: SandboxRequirement,
     /// Folder for work in progress.
     pub work_dir: PathBuf,
-    /// What tasks may take of disk and memory.
+    /// The disk and memory that tasks may use.
     pub capacity: Capacity,
     /// Chunks encoded at a time.
     pub encode_slots: usize,
     /// Bytes of the largest source without an index that is copied into one with an index before it
     /// is encoded.
     pub remux_max: u64,
-    /// What sources are accepted.
+    /// Which sources are accepted.
     pub limits: Limits,
-    /// Most open jobs with metrics of their own.
+    /// Number of open jobs with per-job metrics.
     pub metrics_per_job: u64,
-    /// What this process does.
+    /// The roles of this process.
     pub roles: Vec<Role>,
 }
 
 impl ServiceSettings {
-    /// What the URLs of events may mean.
+    /// The locator that interprets the URLs of events.
     ///
     /// # Errors
-    /// When the endpoint or the public root is no URL.
+    /// When the endpoint or the public root is not a URL.
     pub fn locator(&self) -> Result<Locator, LocatorError> {
         let public = Some(self.job.public_base_url.as_str());
         let buckets = self.source_buckets.clone();

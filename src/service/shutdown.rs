@@ -5,13 +5,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a process may take, once its grace period is over, to hand back what it has not
-/// finished.
+/// How long a process may take after its grace period to release unfinished tasks.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 
-/// The end of the program in three moments. Each is also waited for in one place that bounds
-/// everything before it, since much of what a process waits for (NATS, the storage, a lock of the
-/// database) may never come.
+/// The end of the program has three moments. Each is also awaited in one place that limits
+/// everything before it, because much of what a process waits for (NATS, the storage, a lock of the
+/// database) may never arrive.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     /// Take nothing new.
@@ -29,7 +28,7 @@ impl Shutdown {
     /// # Errors
     /// When the signals cannot be caught.
     pub fn on_signals(&self, grace: Duration) -> std::io::Result<()> {
-        // From here on neither signal ends the process by itself.
+        // From here on neither signal ends the process directly.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
 

@@ -1,10 +1,10 @@
-//! `docs/metrics.md`, made of the catalogue.
+//! `docs/metrics.md`, generated from the catalogue.
 
 use std::fmt::Write as _;
 
 use super::catalogue::{CATALOGUE, Emitter, Kind, Label, Metric};
 
-/// What is beneath the tables, written by hand.
+/// The part after the tables, written by hand.
 const VIEWS: &str = include_str!("views.md");
 
 /// The page on every metric, as Markdown.
@@ -12,8 +12,8 @@ const VIEWS: &str = include_str!("views.md");
 pub fn render_page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         Every process answers `GET /metrics` on `HTTP_ADDR`. This page is made of `src/telemetry/catalogue.rs`; a test compares the two, and\n\
-         another compares the catalogue with what a live process says. Beside these there are the usual `process_*` metrics.\n",
+         Every process answers `GET /metrics` on `HTTP_ADDR`. This page is generated from `src/telemetry/catalogue.rs`; a test compares the two,\n\
+         and another compares the catalogue with the metrics of a live process. In addition there are the usual `process_*` metrics.\n",
     );
 
     for (emitter, title) in [
@@ -25,11 +25,11 @@ pub fn render_page() -> String {
         ),
         (
             Emitter::Projector,
-            "Emitted by the role `project` of its own doing: sum them",
+            "Emitted by the role `project` about its own work: sum them",
         ),
         (
             Emitter::Installation,
-            "Emitted by the role `project` of the whole installation: take the `max`",
+            "Emitted by the role `project` about the whole installation: take the `max`",
         ),
     ] {
         // Writing to a String cannot fail.

@@ -34,7 +34,7 @@ pub fn init(
     filter: &str,
     collector: Option<&Collector>,
 ) -> anyhow::Result<Traces> {
-    // A filter that cannot be read does not keep the program from starting.
+    // A filter that cannot be parsed does not prevent the program from starting.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
 
     let is_json = match format {
@@ -66,7 +66,7 @@ pub fn init(
         .with(filter)
         .try_init();
     if let Err(error) = started {
-        // A second call is a mistake of the program, not of its user; the first subscriber goes on.
+        // A second call is a mistake of the program, not of its user; the first subscriber stays.
         tracing::debug!(%error, "logging was started before");
     }
 

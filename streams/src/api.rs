@@ -17,14 +17,14 @@ pub const SERVICE: &str = "fluxhls";
 /// What all its subjects begin with.
 pub const GROUP: &str = "hls.v1.api";
 
-/// The body of `hls.v1.api.status`: which job is meant. The reply is a job as
-/// `fluxhls jobs list --json` writes it.
+/// The body of `hls.v1.api.status`: the job to report. The reply is a job as `fluxhls jobs list
+/// --json` writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRequest {
-    /// This job; or
+    /// The job.
     #[serde(default)]
     pub job_id: Option<JobId>,
-    /// the newest job of this file.
+    /// The file, whose newest job is reported.
     #[serde(default)]
     pub file_id: Option<FileId>,
 }
@@ -34,7 +34,7 @@ pub struct StatusRequest {
 pub struct CancelRequest {
     /// The job.
     pub job_id: JobId,
-    /// Who asks, for the log; `api` where it is not said.
+    /// Who asks, for the log; `api` if missing.
     #[serde(default)]
     pub by: Option<String>,
     /// Why, for the log.
@@ -42,10 +42,11 @@ pub struct CancelRequest {
     pub reason: Option<String>,
 }
 
-/// The reply of `hls.v1.api.cancel`. A job whose end was decided before is refused with 409.
+/// The reply of `hls.v1.api.cancel`. A request is refused with 409 if the result of the job is
+/// already decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelReply {
-    /// The job, which has ended as canceled, or is about to.
+    /// The job, which has ended as canceled, or soon will.
     pub job_id: JobId,
 }
 
@@ -54,8 +55,8 @@ pub struct CancelReply {
 pub struct RetryRequest {
     /// The job that has ended, whatever its outcome. An open one is refused with 409.
     pub job_id: JobId,
-    /// The id of the new job. Whoever chooses it may ask again where the reply got lost; without
-    /// one, each request is a job of its own.
+    /// The id of the new job. A client that chooses it may repeat the request if the reply is lost;
+    /// without an id, each request creates another job.
     #[serde(default)]
     pub new_job_id: Option<JobId>,
 }

@@ -39,7 +39,7 @@ impl fmt::Display for StreamFill {
 }
 
 impl StreamFill {
-    /// What to do where it is full.
+    /// What to do if it is full.
     #[must_use]
     pub fn fix(&self) -> String {
         match &self.stream {
@@ -72,7 +72,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Str
 
     let fills = limits.into_iter().filter_map(|(used, limit, need, unit)| {
         let limit = limit?;
-        // A stream that discards its oldest messages makes room by itself.
+        // A stream that discards its oldest messages makes room on its own.
         let refuses = config.discard == DiscardPolicy::New;
         Some(StreamFill {
             stream: Some(config.name.clone()),
@@ -87,7 +87,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Str
     fills.max_by(|one, other| one.share.total_cmp(&other.share))
 }
 
-/// How full the account is, or the fullest of its tiers; nothing where it has no limit.
+/// How full the account is, or the fullest of its tiers; none if it has no limit.
 #[must_use]
 pub fn account_fill(account: &Account) -> Option<StreamFill> {
     let whole = (account.storage, &account.limits);
@@ -144,8 +144,8 @@ impl<'a> JetStreamLimits<'a> {
     }
 }
 
-/// Why an account will refuse these streams or consumers that are not there yet, with the fix;
-/// nothing where none of its limits is in the way.
+/// Why an account will refuse these missing streams or consumers, with the fix; none if its limits
+/// allow them.
 #[must_use]
 pub fn exceeded_limit(
     account: &Account,
@@ -173,7 +173,7 @@ fn unlimited(allowance: &JetStreamLimits<'_>, streams: &[&stream::Config]) -> Op
         .collect();
     (allowance.limits.max_bytes_required && !names.is_empty()).then(|| {
         format!(
-            "the account demands that every stream has max_bytes; set STREAM_MAX_BYTES={}",
+            "the account requires that every stream has max_bytes; set STREAM_MAX_BYTES={}",
             names.join(",")
         )
     })
@@ -286,7 +286,7 @@ pub fn advice(error: &jetstream::Error) -> &'static str {
             "set STREAM_MAX_BYTES to less for this stream, or raise what the account allows for one"
         }
         ErrorCode::STREAM_MAX_BYTES_REQUIRED => {
-            "the account demands max_bytes of every stream: set STREAM_MAX_BYTES=NAME=BYTES,… for all six"
+            "the account requires max_bytes for every stream: set STREAM_MAX_BYTES=NAME=BYTES,… for all six"
         }
         ErrorCode::MAXIMUM_STREAMS_LIMIT => {
             "raise the account's limit of streams by the six of fluxhls"
@@ -301,20 +301,20 @@ pub fn advice(error: &jetstream::Error) -> &'static str {
             "set STREAM_REPLICAS=1, or run nats-server as a cluster of three"
         }
         ErrorCode::CLUSTER_NO_PEERS => {
-            "STREAM_REPLICAS asks for more copies than there are servers that may hold one: set less, start the others, or see the stream's \
-             placement"
+            "STREAM_REPLICAS requests more copies than there are servers that may hold one: set fewer, start the others, or check the placement of \
+             the stream"
         }
         ErrorCode::STREAM_SUBJECT_OVERLAP => {
-            "another stream of this account takes the same subjects: `nats stream find --subject 'hls.v1.>'` shows it"
+            "another stream of this account stores the same subjects: `nats stream find --subject 'hls.v1.>'` shows it"
         }
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             "enable JetStream in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN where it is on another server"
         }
         ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => "run `fluxhls provision`",
         ErrorCode::CLUSTER_NOT_AVAILABLE => {
-            "the cluster has no leader: see that more than half of its servers run"
+            "the cluster has no leader: check that more than half of its servers run"
         }
-        _ => "see the stream or consumer with `nats stream info` or `nats consumer info`",
+        _ => "check the stream or consumer with `nats stream info` or `nats consumer info`",
     }
 }
 
@@ -399,7 +399,7 @@ mod tests {
         };
         assert!(
             !stream_fill(&old, &state(4 << 30)).unwrap().is_full,
-            "it makes room by itself"
+            "it makes room on its own"
         );
     }
 

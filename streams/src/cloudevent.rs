@@ -65,7 +65,7 @@ fn unwrap_structured(mut event: Value, traceparent: Option<String>) -> Result<En
                     format!("data_base64 of the structured event is not base64: {error}")
                 })?;
             serde_json::from_slice(&bytes)
-                .map_err(|error| format!("data_base64 holds no JSON: {error}"))?
+                .map_err(|error| format!("data_base64 does not contain JSON: {error}"))?
         }
         (None, None) => {
             return Err("the structured event has neither data nor data_base64".to_owned());

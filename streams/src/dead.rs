@@ -1,9 +1,9 @@
-//! Dead letters: what could not be done, with the original bytes and the reason. Nothing is ever
-//! dropped silently.
+//! Dead letters: messages that could not be processed, with the original bytes and the reason.
+//! Nothing is ever dropped silently.
 //!
-//! JetStream takes at most 64 KiB of headers with a message, and the server has a limit for the
-//! whole of it. What goes into a header is therefore cut here, so that no letter can be refused for
-//! its size, and made plain, so that none can break its message.
+//! JetStream accepts at most 64 KiB of headers with a message, and the server limits the size of
+//! the whole message. Header values are therefore truncated here, so that no dead letter can be
+//! refused for its size, and reduced to plain text, so that none can break its message.
 
 use async_nats::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,8 @@ pub const REPORT: &str = "Fluxhls-Report";
 /// When the server stored the original message: with the sequence it sets that message apart from
 /// one of a stream that was created again.
 pub const ORIGIN_TIME: &str = "Fluxhls-Origin-Time";
-/// Where the letter holds only the first bytes of the original message: how many it has. The
-/// original is in its stream.
+/// If the dead letter holds only the first bytes of the original message: the size of the original,
+/// which is in its stream.
 pub const TRUNCATED: &str = "Fluxhls-Truncated";
 /// `headers` where those of the original message were left out, being too long. The original is in
 /// its stream.
@@ -39,7 +39,7 @@ pub const CUT: &str = "Fluxhls-Cut";
 pub const MAX_REASON_BYTES: usize = 2 * 1024;
 /// Longest [`REPORT`], in bytes.
 pub const MAX_REPORT_BYTES: usize = 24 * 1024;
-/// Most of the original message's headers that a letter carries, in bytes.
+/// Largest part of the original headers that a dead letter carries, in bytes.
 pub const MAX_ORIGINAL_BYTES: usize = 24 * 1024;
 
 /// What an operator needs to repeat the failure of a task.
@@ -55,7 +55,7 @@ pub struct TaskReport {
     /// The end of its standard error.
     #[serde(default)]
     pub stderr: String,
-    /// What the probe said of the source, where it came so far.
+    /// The result of the probe of the source, if there is one.
     #[serde(default)]
     pub probe: Option<Value>,
 }
@@ -152,7 +152,7 @@ fn end_of(text: &str, limit: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(limit))..]
 }
 
-/// Whether a header belongs to the original message, and not to the server or to the letter.
+/// Whether a header belongs to the original message, and not to the server or to the dead letter.
 #[must_use]
 pub fn is_original(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -168,7 +168,7 @@ pub struct Summary {
     pub reason: String,
     /// The job, where there is one.
     pub job_id: Option<String>,
-    /// The file, where the letter names one.
+    /// The file, if the dead letter names one.
     pub file_id: Option<String>,
 }
 
@@ -182,7 +182,7 @@ impl Summary {
         let origin = parse_dead(subject);
 
         if let Some(DeadOrigin::Advisory(kind, consumer)) = &origin {
-            // An advisory is a message of the server, so it has none of our headers.
+            // An advisory is a message of the server, so it has none of the fluxhls headers.
             let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(0);
             let (seq, deliveries) = (number("stream_seq"), number("deliveries"));
             let why = field("reason")

@@ -17,8 +17,8 @@ use crate::upload::{MAX_BYTES, Malformed, required_id};
 pub struct Delete {
     /// The file.
     pub file_id: FileId,
-    /// Where its output is, for files whose jobs the log has forgotten and whose output does not
-    /// lie in the usual place.
+    /// The prefix of its output, for files whose jobs are no longer in the log and whose output is
+    /// not under the default prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_prefix: Option<OutputPrefix>,
 }
@@ -31,8 +31,8 @@ pub struct Tombstone {
     pub v: u32,
     /// The file.
     pub file_id: FileId,
-    /// Where the delete event stands in `HLS_UPLOADS`. What was uploaded before it is gone; what
-    /// was uploaded after it is a new life of the file.
+    /// The position of the delete event in `HLS_UPLOADS`. What was uploaded before it is deleted;
+    /// what was uploaded after it is a new life of the file.
     #[serde(flatten)]
     pub event: EventOrder,
     /// How many jobs were removed, once all of it was carried out.

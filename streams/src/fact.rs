@@ -14,7 +14,7 @@ use crate::task::TaskName;
 use crate::upload::{SourceObject, Upload};
 use crate::wire::{self, Unread};
 
-/// The job exists: its event was taken in.
+/// The job exists: its event was accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// What every fact begins with.
@@ -22,31 +22,31 @@ pub struct Accepted {
     pub head: Head,
     /// The event with defaults filled and values cut to the limits of the tables.
     pub upload: Upload,
-    /// The object the event means; nothing where it means none that may be read, and the job only
+    /// The object named by the event; absent if the service may not read it, and then the job only
     /// ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceObject>,
-    /// Where the output goes.
+    /// The prefix of the output.
     pub output_prefix: OutputPrefix,
-    /// The URL at which the finished output will be found.
+    /// The URL of the finished output.
     pub manifest_url: String,
     /// The job this one repeats, if any.
     #[serde(default)]
     pub retry_of: Option<JobId>,
     /// The identity of the event, e.g. `job:<job_id>`.
     pub identity: String,
-    /// Where the event stands in `HLS_UPLOADS`: a request to delete the file that came later ends
-    /// this job.
+    /// The position of the event in `HLS_UPLOADS`: a later request to delete the file ends this
+    /// job.
     #[serde(flatten)]
     pub event: EventOrder,
-    /// Whether the file was deleted before the event was taken in: the job only ends, and no row is
-    /// made for it.
+    /// Whether the file was deleted before the event was accepted: the job only ends, and no row is
+    /// created for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
-/// The live output plays: a first piece of the lowest rung, and of the sound, is in the bucket.
-/// Absent where the whole output was finished sooner.
+/// The live output is playable: the first part of the lowest rung, and of the audio, is in the
+/// bucket. Not published if the complete output was finished first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Playable {
     /// What every fact begins with.
@@ -70,7 +70,7 @@ pub struct Cancel {
     pub reason: Option<String>,
 }
 
-/// The one decision that ends a job; whoever publishes it first decides.
+/// The one decision that ends a job; the first one published counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// What every fact begins with.
@@ -78,7 +78,7 @@ pub struct Verdict {
     pub head: Head,
     /// The decision.
     pub outcome: Decision,
-    /// Why it failed, where it did.
+    /// Why it failed, if it did.
     #[serde(default)]
     pub error: Option<JobError>,
 }
@@ -95,22 +95,22 @@ pub enum Decision {
     Cancel,
 }
 
-/// Why a job failed, for machines (`code`, `class`, `task`) and for people (`message`).
+/// Why a job failed: `code`, `class` and `task` are for programs, `message` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobError {
-    /// The stable word.
+    /// The stable code.
     pub code: Code,
-    /// What the failure asked for.
+    /// How the failure is handled.
     pub class: Class,
     /// One sentence for a person, without secrets.
     pub message: String,
-    /// The task that failed, where one did.
+    /// The task that failed, if one did.
     #[serde(default)]
     pub task: Option<TaskName>,
 }
 
 impl JobError {
-    /// The error of `code` with a sentence of its own.
+    /// The error of `code` with its own sentence.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>, task: Option<TaskName>) -> Self {
         Self {
@@ -129,7 +129,7 @@ impl JobError {
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Outcome {
-    /// The output is public and was checked.
+    /// The output was checked and is public.
     Completed,
     /// See `error`.
     Failed,
@@ -145,7 +145,7 @@ impl Outcome {
     }
 }
 
-/// The job is over. It announces a verdict that was carried out.
+/// The job is over: its verdict has been carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ended {
     /// What every fact begins with.
@@ -163,7 +163,7 @@ pub struct Ended {
     pub duration_seconds: Option<f64>,
     /// Seconds from `accepted` to the verdict, both on the server's clock.
     pub elapsed_seconds: f64,
-    /// Percent: 100 when completed, else how far the job had come.
+    /// Percent: 100 if completed, else the progress the job had reached.
     pub progress: u8,
     /// Whether a newer job of the same file owns the output prefix.
     pub superseded: bool,
@@ -205,7 +205,7 @@ pub struct Pruned {
     /// What every fact begins with.
     #[serde(flatten)]
     pub head: Head,
-    /// Whether it went because its file was deleted, not because of its age.
+    /// Whether they were removed because the file was deleted, not because of their age.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }

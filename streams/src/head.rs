@@ -16,7 +16,8 @@ pub struct Head {
     pub job_id: JobId,
     /// The file the job transcodes.
     pub file_id: FileId,
-    /// The writer's clock, for people. The server timestamp of the message rules.
+    /// The time on the writer's clock, for people. The server timestamp of the message is
+    /// authoritative.
     pub at: DateTime<Utc>,
 }
 

@@ -123,7 +123,7 @@ text_id!(
     RenditionName, "rendition", "^[a-z0-9][a-z0-9-]{0,31}$", is_rendition_name
 );
 text_id!(
-    /// Where a file's output lives in the output bucket: folders, each starting with a letter or
+    /// The prefix of a file's output in the output bucket: folders, each starting with a letter or
     /// digit, ending in `/`.
     OutputPrefix, "output_prefix", "^([A-Za-z0-9][A-Za-z0-9._-]*/)+$", is_output_prefix
 );

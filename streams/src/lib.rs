@@ -1,10 +1,10 @@
-//! The contract of fluxhls as a crate: what messages are, where they travel, and how their streams
-//! come to be.
+//! The contract of fluxhls as a crate: the messages, their subjects, and the creation of their
+//! streams.
 //!
 //! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`]
 //! (every subject, built and parsed in one place), [`upload`] (the event that starts a job),
-//! [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (what workers tell
-//! each other), [`task`] (the queue), [`wire`] (what another release wrote), [`order`] (which event
+//! [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (messages between
+//! workers), [`task`] (the queue), [`wire`] (what another release wrote), [`order`] (which event
 //! came first), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`]
 //! (streams and consumers as values), [`merge`] (what of them a server lacks) and [`provision`]
 //! (create, update, or report drift).

@@ -2,9 +2,9 @@
 //! changes streams and consumers, and by which `provision --check`, readiness and `doctor` compare
 //! them.
 //!
-//! What the contract fixes is set. Of what it asks at least (copies, limits, ages) the larger value
-//! stays, and no limit is the largest. All else (placement, compression, limits the contract has no
-//! word on) is the operator's, and is not looked at.
+//! Values that the contract fixes are set. For minimum values (copies, limits, ages) the larger
+//! value stays, and no limit is the largest. Everything else (placement, compression, limits that
+//! are not in the contract) belongs to the operator, and is not compared.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use async_nats::jetstream::stream;
 
 use crate::topology::Durable;
 
-/// What becomes of a value that is larger than the contract asks for.
+/// What happens to a value that is larger than the contract requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LargerValue {
     /// It stays.
@@ -23,7 +23,7 @@ pub enum LargerValue {
     Lower,
 }
 
-/// How much a difference matters, and how it can be mended.
+/// How much a difference matters, and how it can be repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not
@@ -49,7 +49,7 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Of what is not there.
+    /// For a missing stream or consumer.
     pub(crate) fn missing(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -101,8 +101,8 @@ pub fn merge_stream(
     let mut config = found.clone();
     let mut rule = Rule::new(&wanted.name, larger);
 
-    // What a newer program added is no reason for an older one to stop, as between an upgrade and
-    // its roll-back.
+    // Additions of a newer program must not stop an older one, as between an upgrade and its
+    // rollback.
     let lacks = wanted
         .subjects
         .iter()
@@ -119,8 +119,8 @@ pub fn merge_stream(
     rule.fix("republish", &wanted.republish, &mut config.republish);
     rule.fix("no_ack", &wanted.no_ack, &mut config.no_ack);
     rule.cannot_change("storage", &wanted.storage, &config.storage);
-    // The server never takes deny_delete back, and where the contract does not ask for these they
-    // do no harm.
+    // The server never resets deny_delete, and if the contract does not require these, they do no
+    // harm.
     rule.switch_on("deny_delete", wanted.deny_delete, &mut config.deny_delete);
     rule.switch_on(
         "allow_direct",
@@ -143,7 +143,7 @@ pub fn merge_stream(
         Limit,
     );
 
-    // No wish is not "no limit": a limit where the contract has none is the operator's.
+    // No value in the contract does not mean "no limit": such a limit belongs to the operator.
     if wanted.max_bytes > 0 {
         rule.raise("max_bytes", wanted.max_bytes, &mut config.max_bytes, Limit);
     }
@@ -336,14 +336,14 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// What must be on where the contract wants it.
+    /// A switch that must be on if the contract requires it.
     fn switch_on(&mut self, field: &str, wanted: bool, found: &mut bool) {
         if wanted {
             self.fix(field, &true, found);
         }
     }
 
-    /// A value of which at least `wanted` is asked.
+    /// A value that must be at least `wanted`.
     fn raise<T: Copy>(&mut self, field: &str, wanted: T, found: &mut T, scale: impl Scale<T>) {
         let (found_words, wanted_words) = (scale.describe(*found), scale.describe(wanted));
         match (

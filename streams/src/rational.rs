@@ -31,7 +31,7 @@ impl Rational {
     /// Zero.
     pub const ZERO: Self = Self { num: 0, den: 1 };
 
-    /// `num/den` in lowest terms; nothing when `den` is zero or the result does not fit.
+    /// `num/den` in lowest terms; none if `den` is zero or the result does not fit.
     #[must_use]
     pub fn new(num: i64, den: i64) -> Option<Self> {
         Self::reduce(i128::from(num), i128::from(den))
@@ -77,14 +77,14 @@ impl Rational {
         self.num as f64 / self.den as f64
     }
 
-    /// The sum, or nothing when it does not fit 64 bits.
+    /// The sum, or none if it does not fit 64 bits.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let (a, b) = (self.wide(), other.wide());
         Self::reduce(a.0 * b.1 + b.0 * a.1, a.1 * b.1)
     }
 
-    /// The difference, or nothing when it does not fit 64 bits.
+    /// The difference, or none if it does not fit 64 bits.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.checked_add(Self {
@@ -93,14 +93,14 @@ impl Rational {
         })
     }
 
-    /// The product, or nothing when it does not fit 64 bits.
+    /// The product, or none if it does not fit 64 bits.
     #[must_use]
     pub fn checked_mul(self, other: Self) -> Option<Self> {
         let (a, b) = (self.wide(), other.wide());
         Self::reduce(a.0 * b.0, a.1 * b.1)
     }
 
-    /// The quotient, or nothing when `other` is zero or it does not fit 64 bits.
+    /// The quotient, or none if `other` is zero or it does not fit 64 bits.
     #[must_use]
     pub fn checked_div(self, other: Self) -> Option<Self> {
         let (a, b) = (self.wide(), other.wide());

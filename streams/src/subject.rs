@@ -8,7 +8,7 @@
 //! | `hls.v1.source.file.<file_id>.<job_id>` | `HLS_JOBS` | index: every job of a file |
 //! | `hls.v1.source.deleted.<file_id>` | `HLS_JOBS` | tombstone of a file |
 //! | `hls.v1.current.<hash>` | `HLS_JOBS` | which job owns an output prefix |
-//! | `hls.v1.work.<job_id>.<kind>.<task>` | `HLS_WORK` | what workers tell each other; a `part` has its number behind the task |
+//! | `hls.v1.work.<job_id>.<kind>.<task>` | `HLS_WORK` | messages between workers; a `part` has its number after the task |
 //! | `hls.v1.task.<class>.<lane>.<job_id>.<task>` | `HLS_TASKS` | the queue |
 //! | `hls.v1.progress.<job_id>.<task>` | `HLS_PROGRESS` | last value only |
 //! | `hls.v1.dead.<origin>.…` | `HLS_DEAD` | dead letters |
@@ -34,7 +34,7 @@ pub const ALL_SOURCES: &str = "hls.v1.source.>";
 pub const ALL_DELETED: &str = "hls.v1.source.deleted.*";
 /// All prefix owners.
 pub const ALL_CURRENT: &str = "hls.v1.current.>";
-/// All that workers tell each other.
+/// All messages between workers.
 pub const ALL_WORK: &str = "hls.v1.work.>";
 /// The whole queue.
 pub const ALL_TASKS: &str = "hls.v1.task.>";
@@ -240,7 +240,7 @@ pub fn progress(job: &JobId, task: TaskName) -> String {
 }
 
 /// A dead letter of the message with sequence `seq` that a stage (`upload`, `delete`, `project`)
-/// could not take.
+/// could not process.
 #[must_use]
 pub fn dead_message(stage: &str, seq: u64) -> String {
     format!("hls.v1.dead.{stage}.{seq}")
@@ -257,7 +257,7 @@ pub fn dead_task(key: &TaskKey) -> String {
     )
 }
 
-/// Where a dead letter comes from, as its subject says.
+/// The origin of a dead letter, from its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadOrigin {
     /// An upload event, with its sequence in `HLS_UPLOADS`.
@@ -289,8 +289,8 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
         class => {
             let (job, task) = rest.split_once('.')?;
             let task: TaskName = task.parse().ok()?;
-            // The class is in the subject by itself and in the task; a subject in which they differ
-            // is not ours.
+            // The class is in the subject both directly and in the task; a subject in which they
+            // differ is not valid.
             (task.class().as_str() == class).then_some(DeadOrigin::Task(job.parse().ok()?, task))?
         }
     })

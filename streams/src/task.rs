@@ -28,7 +28,7 @@ use crate::id::{InvalidId, JobId};
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Class {
-    /// Probe the source and decide everything.
+    /// Probe the source and make the plan.
     Plan,
     /// Encode one chunk of video.
     Encode,
@@ -53,7 +53,7 @@ impl Class {
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Lane {
-    /// Served first, three pulls of four.
+    /// Served first, in three of four pulls.
     Hi,
     /// Everything else.
     Lo,
@@ -76,14 +76,13 @@ pub enum Duty {
     Video(u32),
     /// `tracks`
     Tracks,
-    /// `playlist`: the live playlists follow what is made. It counts no attempts and has no
-    /// result.
+    /// `playlist`: updates the live playlists. It counts no attempts and has no result.
     Playlist,
     /// `finish`
     Finish,
 }
 
-/// The name of a task within its job: its duty, and whether it is the one redo (`~1`) of a task
+/// The name of a task within its job: its duty, and whether it is the only redo (`~1`) of a task
 /// whose output failed its check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]

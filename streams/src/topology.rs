@@ -15,7 +15,7 @@ use crate::task::{Class, Lane};
 pub const UPLOADS: &str = "HLS_UPLOADS";
 /// The job log: the truth.
 pub const JOBS: &str = "HLS_JOBS";
-/// What workers tell each other.
+/// Messages between workers.
 pub const WORK: &str = "HLS_WORK";
 /// The queue.
 pub const TASKS: &str = "HLS_TASKS";
@@ -28,12 +28,12 @@ pub const DEAD: &str = "HLS_DEAD";
 pub const INTAKE: &str = "intake";
 /// Most tasks on the queue; a full queue refuses and the sweep plans again.
 pub const MAX_TASKS: i64 = 1_000_000;
-/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its
+/// Bytes that a server must accept in one message: the largest fact (`accepted`, 300 KiB) with its
 /// headers, and room to spare.
 pub const MIN_PAYLOAD: usize = 512 * 1024;
 /// How long a worker may be silent before its task goes to another.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
-/// How often a worker says that it goes on: a third of [`ACK_WAIT`].
+/// How often a worker sends a heartbeat: a third of [`ACK_WAIT`].
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -50,8 +50,8 @@ pub const STREAMS: [&str; 6] = [UPLOADS, JOBS, WORK, TASKS, PROGRESS, DEAD];
 pub struct Sizing {
     /// Copies of every stream: 1 on a single server, 3 in production.
     pub replicas: usize,
-    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for
-    /// `HLS_UPLOADS`, no word on the others).
+    /// Bytes that streams may hold, by name, if that differs from the contract (1 GiB for
+    /// `HLS_UPLOADS`, nothing for the others).
     pub max_bytes: BTreeMap<String, i64>,
     /// Messages of a consumer that may be in work or wait for their repetition.
     pub max_ack_pending: i64,
@@ -161,8 +161,8 @@ fn contract(replicas: usize) -> Vec<Config> {
     ]
 }
 
-/// Dead letters also catch the server's own advisories on the queue, a net under our own dead
-/// lettering.
+/// Dead letters also include the advisories of the server about the queue, as a fallback for
+/// messages that fluxhls itself did not handle.
 fn dead_letters(base: Config) -> Config {
     let mut subjects = base.subjects.clone();
     for advisory in ["MAX_DELIVERIES", "MSG_TERMINATED"] {
@@ -172,9 +172,7 @@ fn dead_letters(base: Config) -> Config {
     Config {
         subjects,
         discard: DiscardPolicy::Old,
-        description: Some(
-            "Dead letters and the advisories that would otherwise pass unheard".to_owned(),
-        ),
+        description: Some("Dead letters, and advisories of the server about the queue".to_owned()),
         ..base
     }
 }
@@ -219,7 +217,8 @@ pub fn durables(sizing: &Sizing) -> Vec<Durable> {
         Durable {
             stream: UPLOADS,
             config: pull::Config {
-                // By name, so that an event a later release adds to the stream goes past this one.
+                // By name, so that this consumer does not receive events that a later release adds
+                // to the stream.
                 filter_subjects: vec![subject::UPLOAD.to_owned(), subject::DELETE.to_owned()],
                 ..base(INTAKE)
             },

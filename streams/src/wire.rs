@@ -1,13 +1,12 @@
 //! Reading what another release of fluxhls may have written.
 //!
 //! Three cases are kept apart wherever facts, tasks and events are read. *Absent* is for the caller
-//! to know. *Newer*: a word, kind, name or subject that this release does not know; whoever meets
-//! one leaves it to a newer process, and neither acknowledges, drops nor skips it. *Broken*: what
-//! no release writes.
+//! to handle. *Newer*: a word, kind, name or subject that this release does not know; it is left to
+//! a newer process, and not acknowledged, dropped or skipped. *Broken*: what no release writes.
 //!
-//! Every enum of the wire has one unknown variant in common, [`Unread::Newer`]: it is met at the
-//! door, so that what is behind it deals with known words alone. Unknown *fields* are ignored, as
-//! additive change never bumps `v`.
+//! Every enum of the wire has one unknown variant in common, [`Unread::Newer`]: it is handled where
+//! messages are read, so that all other code deals only with known words. Unknown *fields* are
+//! ignored, because additive changes never increase `v`.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -62,7 +61,7 @@ struct Versioned {
     v: Option<u32>,
 }
 
-/// How serde words its error about a variant that an enum has not
+/// The text of the error of serde about a variant that an enum does not have
 /// ([`serde::de::Error::unknown_variant`]).
 const UNKNOWN_WORD: &str = "unknown variant";
 

@@ -1,5 +1,5 @@
-//! What workers tell each other about a task: that one was started, handed back, done, or must be
-//! done again.
+//! Messages between workers about a task: that it was started, released or done, or must be done
+//! again.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ use crate::task::{Duty, TaskName};
 pub enum WorkKind {
     /// A start. Its stream sequence is the attempt's number, in every key of what it made.
     Attempt,
-    /// A start that does not count: handed back on shutdown, a lost lease or an operator's error.
+    /// A start that does not count: released on shutdown, after a lost lease, or because of an
+    /// error that an operator must fix.
     Released,
     /// A start whose output did not pass its check, and what was measured.
     Failed,
@@ -79,19 +80,19 @@ pub struct Released {
     pub attempt: u64,
     /// `shutdown`, `lost_lease`, `operator` or `awaits_source`.
     pub reason: String,
-    /// Where it goes on from an earlier start that was handed back for the same reason: since when.
+    /// If an earlier start was released for the same reason: since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
 }
 
 impl Released {
-    /// The reason of a start whose source could not be had, because the storage denied it while it
-    /// served the output bucket, or because it was not there yet.
+    /// The reason of a start whose source was not available, because the storage denied it while it
+    /// served the output bucket, or because it did not exist yet.
     pub const AWAITS_SOURCE: &str = "awaits_source";
 }
 
-/// A start whose output did not pass its check. Where the next one measures the same, trying again
-/// is of no use.
+/// A start whose output did not pass its check. If the next one measures the same, another attempt
+/// is useless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCheck {
     /// Version of the payload.
@@ -115,7 +116,7 @@ pub struct Done {
     pub attempt: u64,
     /// Who made it.
     pub worker: String,
-    /// What was made, or where the list of it lies when it is too long for a message.
+    /// The output, or the location of its list if it is too long for a message.
     pub output: DoneOutput,
 }
 
@@ -129,9 +130,9 @@ pub enum DoneOutput {
     Object(ObjectRef),
 }
 
-/// A range of what a task makes, in the bucket before the rest: what live playlists are made of.
-/// The first writer of each range counts. The storage has confirmed every object; only `done` says
-/// that they were read back and fit the plan.
+/// A range of the output of a task, in the bucket before the rest: live playlists are made from
+/// these. The first writer of each range counts. The storage has confirmed every object; only
+/// `done` says that they were read back and fit the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Version of the payload.
@@ -140,9 +141,9 @@ pub struct Part {
     pub job_id: JobId,
     /// The task.
     pub task: TaskName,
-    /// The range, counted from zero within the task: see [`Part::range`]. Where a task goes over
-    /// its segments several times, each time for other renditions, the ranges of the next pass
-    /// follow those of the one before.
+    /// The range, counted from zero within the task: see [`Part::range`]. If a task makes several
+    /// passes over its segments, each for other renditions, the ranges of the next pass follow
+    /// those of the previous one.
     pub k: u32,
     /// The stream sequence of the attempt that made it.
     pub attempt: u64,
@@ -158,8 +159,8 @@ impl Part {
     const LONGER: u32 = 4;
 
     /// Segments of range `k` of a task as `(first, end)`, counted from its first one. Each segment
-    /// of video is a range of its own, since someone may wait for it. Sound is made so much faster
-    /// than it is played that what comes late may be announced in fewer messages.
+    /// of video is its own range, because a viewer may wait for it. Audio is encoded so much faster
+    /// than it is played that later segments can be announced in fewer messages.
     #[must_use]
     pub const fn range(duty: Duty, k: u32) -> (u32, u32) {
         match duty {
@@ -182,7 +183,7 @@ pub struct TaskOutput {
     /// tracks task.
     #[serde(default)]
     pub poster: Option<ObjectRef>,
-    /// How much there is to see in that picture, 0 being black; nothing where no one looked, as at
+    /// How much there is to see in that picture, 0 being black; none if no one looked, as at
     /// covers.
     #[serde(default)]
     pub poster_score: Option<f64>,
@@ -193,7 +194,7 @@ pub struct TaskOutput {
     /// The subtitles, made by the tracks task.
     #[serde(default)]
     pub subtitles: Vec<SubtitleOutput>,
-    /// What was measured of the content, beside the source's.
+    /// What was measured of the content, compared with the source.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
     /// What went wrong without being a failure, as stable words.
@@ -246,7 +247,7 @@ pub struct SegmentOutput {
     pub etag: Option<String>,
 }
 
-/// What was made of one subtitle track.
+/// The output of one subtitle track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubtitleOutput {
     /// The rendition.
@@ -265,15 +266,15 @@ pub struct SubtitleOutput {
 pub struct Evidence {
     /// The rendition.
     pub name: RenditionName,
-    /// Pictures that were compared; empty for sound.
+    /// Pictures that were compared; empty for audio.
     #[serde(default)]
     pub pictures: Vec<PictureSample>,
-    /// How loud the sound is; nothing for pictures.
+    /// The level of the audio; absent for video.
     #[serde(default)]
     pub sound: Option<SoundSample>,
 }
 
-/// One picture of the output beside the one it was made of.
+/// One picture of the output, compared with its input.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PictureSample {
     /// Number of the frame in the whole rendition.
@@ -282,24 +283,24 @@ pub struct PictureSample {
     pub ssim: f64,
     /// Mean luma of the output, 16 to 235.
     pub luma: f64,
-    /// Mean luma of what it was made of, 16 to 235.
+    /// Mean luma of its input, 16 to 235.
     pub source_luma: f64,
 }
 
-/// How loud a track of the output is beside the one it was made of, in dB relative to full scale;
+/// The level of a track of the output, compared with its input, in dB relative to full scale;
 /// silence is -120. Measured below the frequencies that an encoder may leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SoundSample {
     /// Loudest sample of the output.
     pub peak: f64,
-    /// Loudest sample of what it was made of.
+    /// Loudest sample of its input.
     pub source_peak: f64,
     /// Mean level of the output.
     pub rms: f64,
-    /// Mean level of what it was made of.
+    /// Mean level of its input.
     pub source_rms: f64,
-    /// Seconds in which the output is silent and what it was made of is not, with short pauses
-    /// beside and between them.
+    /// Seconds in which the output is silent and its input is not, including the short pauses
+    /// around and between them.
     #[serde(default)]
     pub silent_seconds: f64,
 }
@@ -333,7 +334,7 @@ pub struct Redo {
 /// higher `accepted_seq`, or starts again after its file was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Current {
-    /// The file the prefix belongs to, for ever.
+    /// The file to which the prefix belongs permanently.
     pub file_id: crate::id::FileId,
     /// The job whose output is public.
     pub job_id: JobId,
@@ -343,7 +344,7 @@ pub struct Current {
     /// `attempt`; 0 for the job's own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
-    /// Set once the file was deleted: nothing is public then. Where the delete event stands in
+    /// Set once the file was deleted: nothing is public then. The position of the delete event in
     /// `HLS_UPLOADS`; only a job of a later upload event may own the prefix again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<EventOrder>,
@@ -354,7 +355,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Which job an identity stands for; the body of `hls.v1.source.<hash>`, and of the index
+/// The job of an identity; the body of `hls.v1.source.<hash>`, and of the index
 /// `hls.v1.source.file.<file_id>.<job_id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceOwner {

@@ -10,7 +10,7 @@ const BROWSERS = {
       "--no-sandbox",
       "--disable-gpu",
       "--disable-quic",
-      // No one is there to click before it plays, and pages that no one looks at play on as well.
+      // There is no user to click before playback, and pages in the background also continue to play.
       "--autoplay-policy=no-user-gesture-required",
       "--disable-background-timer-throttling",
       "--disable-backgrounding-occluded-windows",
@@ -29,7 +29,7 @@ const BROWSERS = {
  * is `chromium` ($CHROMIUM or /usr/bin/chromium) or `firefox` ($FIREFOX or /usr/bin/firefox-esr).
  */
 export async function withBrowser(visit, name = "chromium", viewport = null) {
-  // What a page may take is the scripts' own business: they have limits of their own.
+  // The scripts have their own time limits for pages.
   const browser = await puppeteer.launch({ ...BROWSERS[name], headless: true, defaultViewport: viewport, protocolTimeout: 0 });
   try {
     return await visit(browser);

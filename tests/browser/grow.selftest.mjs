@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-/** The playlist of a rendition, so many seconds after it began to grow, with an end that is told `late` seconds after the last segment. */
+/** The playlist of a rendition, this many seconds after it began to grow, with an end that is published `late` seconds after the last segment. */
 function grown(whole, seconds, late) {
   const segments = whole.match(/#EXTINF.*\n.*\n/g);
   const listed = Math.min(segments.length, 2 + Math.floor(seconds / PACE));
@@ -62,7 +62,7 @@ test("players follow what grows to its end", async () => {
   assert.equal(report.viewings.length, 6);
 });
 
-test("an end that is told long after the last segment is noticed: video.js never ends", async () => {
+test("an end that is published long after the last segment is noticed: video.js never ends", async () => {
   const { code, report } = await follow(15, "--player", "video.js", "--limit", "45");
   assert.equal(code, 1);
   assert.match(report.viewings[0].reasons.join("\n"), /^it never ends/);

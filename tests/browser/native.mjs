@@ -14,11 +14,11 @@ import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { readRenditions } from "./playlists.mjs";
 
-/** Seconds that starting, seeking and stopping may take beside playing. */
+/** Seconds that starting, seeking and stopping may take in addition to playing. */
 const GRACE = 30;
-/** Seconds by which what a player tells of its time may lag behind. */
+/** Seconds by which the time that a player reports may lag behind. */
 const LAG = 1.5;
-/** Seconds by which a player that stands may be beside where it was sent. */
+/** Seconds by which a paused player may differ from the target of a seek. */
 const EXACT = 0.25;
 /** Where mpv seeks, as shares of the length. */
 const SEEKS = [0.93, 0.1, 0.5, 0.04, 0.7, 0.3, 0.85, 0.2, 0.6, 0];
@@ -42,7 +42,7 @@ function start(program, args, limit) {
   return { child, ended };
 }
 
-/** What is wrong with a player that should have played so many seconds in real time. */
+/** What is wrong with a player that should have played this many seconds in real time. */
 function judge({ code, seconds, said }, duration) {
   if (code !== 0) return [`it ended with ${code}: ${said}`];
   return seconds < duration * 0.9 ? [`it ended after ${seconds.toFixed(1)} of ${duration.toFixed(1)} s: ${said}`] : [];
@@ -50,7 +50,7 @@ function judge({ code, seconds, said }, duration) {
 
 /**
  * GStreamer plays in real time by its clock, and ends with 1 at the first error. By `playbin3`, whose HLS element took the place of the
- * one of `playbin`, which now and then stands still when it changes the rung.
+ * one of `playbin`, which sometimes stalls when it changes the rung.
  */
 async function playWithGstreamer(manifest, duration) {
   const sinks = ["video-sink=fakesink sync=true", "audio-sink=fakesink sync=true"];

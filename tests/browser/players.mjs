@@ -18,7 +18,7 @@ export function choosePlayers(list) {
 }
 
 /**
- * Has every player do something at once, each in a window of its own: only a page that is in front is drawn. Resolves to what
+ * Has every player do something at once, each in its own window: only a page that is in front is drawn. Resolves to what
  * `viewer[what](kind, …)` measured, in the order of `names`, each with its `player`.
  */
 export function withPlayers(browser, origin, names, what, args) {

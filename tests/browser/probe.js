@@ -70,7 +70,7 @@ async function playLevel(url, level, joints, hasVideo) {
   return report;
 }
 
-/** Resolves to true when hls.js has buffered everything, to false when it goes on no more before that. */
+/** Resolves to true when hls.js has buffered everything, to false when it makes no progress before that. */
 function bufferAll(hls) {
   return new Promise((resolve) => {
     const giveUp = () => resolve(false);

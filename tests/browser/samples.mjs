@@ -76,7 +76,7 @@ async function writePlaylists(folder) {
 }
 
 /**
- * Adds to a right output what viewers choose among: German beside English, each humming its own tone, 5.1 as a second group, and German
+ * Adds to a right output what viewers choose among: German in addition to English, each with its own tone, 5.1 as a second group, and German
  * subtitles. Resolves to the manifest, `choices.m3u8`.
  */
 export async function addChoices(folder) {

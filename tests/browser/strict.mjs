@@ -1,4 +1,4 @@
-// Reads a multivariant playlist and everything below it with two parsers that are not ours, strictly.
+// Reads a multivariant playlist and everything below it strictly, with two independent parsers.
 //
 // usage: node strict.mjs MANIFEST…
 //

@@ -1,5 +1,5 @@
 // Runs in the browser: watches an output as a viewer does, with whichever player the page brings. It only measures; judging is done
-// outside. The sound is not believed but heard: an analyser listens to what the element plays.
+// outside. Audio is measured, not assumed: an analyser reads what the element plays.
 
 /** The element that plays, again for each player. */
 let video;
@@ -10,7 +10,7 @@ const PATIENCE_MS = 45_000;
 const STRETCH = 1.2;
 /** Where seeks go, as shares of the length: far and near, forwards and backwards, into what is buffered and what is not. */
 const SEEKS = [0.93, 0.1, 0.5, 0.04, 0.7, 0.3, 0.85, 0.2, 0.6, 0];
-/** How often a player that plays is looked at, in ms, and how long its time may stand, in seconds, before that counts. */
+/** How often a playing player is checked, in ms, and how long its time may stall, in seconds, before that counts. */
 const LOOK_MS = 50;
 const STAND = 3.0;
 /** By how much time may go back, or forth beyond what was played, in seconds, before that is a jump. */
@@ -33,7 +33,7 @@ function withHlsJs() {
   const hls = new Hls();
   const errors = [];
   hls.on(Hls.Events.ERROR, (_event, { details, fatal }) => errors.push(`${fatal ? "fatal " : ""}${details}`));
-  // Those before 1.5 tell the tracks of the group that plays alone.
+  // Versions before 1.5 report only the tracks of the group that plays.
   const allTracks = () => hls.allAudioTracks ?? hls.audioTracks;
   const placeOf = ({ url }) => hls.audioTracks.findIndex((track) => track.url === url);
   const isPlaying = (track) => placeOf(track) >= 0 && placeOf(track) === hls.audioTrack;
@@ -115,7 +115,7 @@ function withShaka() {
   };
 }
 
-/** The address of a copy of a multivariant playlist that has only its first variant of so many lines. */
+/** The address of a copy of a multivariant playlist that has only its first variant of this many lines. */
 async function manifestOf(url, height) {
   const lines = (await (await fetch(url)).text()).split("\n");
   const wanted = lines.find((line) => line.startsWith("#EXT-X-STREAM-INF") && line.match(`RESOLUTION=\\d+x${height}\\b`));
@@ -127,7 +127,7 @@ async function manifestOf(url, height) {
 
 /** video.js behind the same words. */
 function withVideoJs() {
-  // Of what grows it loads nothing before it is told to play. Where the machine is too slow to play, it seeks to where it is, and without
+  // It loads nothing of a growing playlist before it is asked to play. Where the machine is too slow to play, it seeks to where it is, and without
   // the second option takes that for a seek beyond what it may show, and goes back by up to three target durations.
   const vhs = { overrideNative: true, allowSeeksWithinUnsafeLiveWindow: true };
   const options = { html5: { vhs, nativeAudioTracks: false, nativeVideoTracks: false }, autoplay: true };
@@ -171,7 +171,7 @@ function withVideoJs() {
   };
 }
 
-/** Opens a player on an element of its own. */
+/** Opens a player on its own element. */
 function open(kind, hears = false) {
   video?.remove();
   video = document.createElement("video");
@@ -244,7 +244,7 @@ async function seek(to) {
   await within(done, `the seek to ${to.toFixed(3)} s`);
 }
 
-/** Plays a little at each of ten places; resolves to those at which time did not go on. */
+/** Plays a little at each of ten places; resolves to those at which time did not advance. */
 async function seekAround() {
   const stuck = [];
   for (const share of SEEKS) {
@@ -374,7 +374,7 @@ async function watchThrough(player, url, report) {
 /** Follows a live output from where the player begins to its end, for at most `limit` seconds. */
 async function follow(kind, url, limit) {
   const player = open(kind);
-  // No one listens; what is muted may begin in any browser.
+  // Audio is not needed; muted media may start in any browser.
   video.muted = true;
   const report = { version: player.version, errors: player.errors, trouble: null };
   try {

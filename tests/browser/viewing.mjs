@@ -5,7 +5,7 @@ const TOLERANCE = { end: 0.1, cue: 0.35, tone: 12 };
 
 /** What is wrong with what was watched; `expected` is `{ tones: Map(language → Hz), cues: [{ language, at, text }], channels: [n] }`. */
 export function judgeViewing(measured, expected) {
-  // Players mend the others themselves, as when hls.js hops between groups of sound; play.mjs takes none at all.
+  // Players recover from the others on their own, as when hls.js switches between audio groups; play.mjs accepts none.
   const reasons = measured.errors.filter((error) => error.startsWith("fatal ")).map((error) => `error ${error}`);
   if (measured.trouble) return [...reasons, measured.trouble];
   const stretches = [["the start", measured.start], ...measured.rungs.map(({ height, played }) => [`the rung of ${height} lines`, played]), ...measured.audio.filter(({ played }) => played).map((track) => [`track ${track.name}`, track.played])];
@@ -13,7 +13,7 @@ export function judgeViewing(measured, expected) {
   if (measured.buffered.length !== 1) reasons.push(`at the end the buffer holds ${JSON.stringify(measured.buffered)}`);
   reasons.push(...measured.stuck.map((at) => `time does not go on after the seek to ${at.toFixed(2)} s`), ...judgeTime(measured.whole));
   reasons.push(...judgeTones(measured, expected.tones), ...judgeCues(measured, expected.cues));
-  // video.js tells no channels.
+  // video.js does not report channels.
   for (const channels of measured.audio.some((track) => track.channels) ? expected.channels : []) {
     if (!measured.audio.some((track) => track.channels === channels)) reasons.push(`no track of ${channels} channels is offered`);
   }

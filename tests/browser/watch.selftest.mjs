@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { addChoices, makeGood } from "./samples.mjs";
 import { judge } from "./strict.mjs";
 
-/** One of each kind: what is told apart here is right from wrong, not one version from another. */
+/** One of each kind: this distinguishes right from wrong, not one version from another. */
 const KINDS = ["hls.js", "shaka", "video.js"];
 
 let folder;

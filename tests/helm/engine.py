@@ -76,7 +76,7 @@ class Api(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        # The secret comes as a protocol buffer, in which the packed release stands as it is: base64 of gzip.
+        # The secret comes as a protocol buffer, which contains the packed release unchanged: base64 of gzip.
         release = re.search(rb"H4sI[A-Za-z0-9+/=]+", body)
         if release and self.server.release is None:
             self.server.release = json.loads(gzip.decompress(base64.b64decode(release[0])))

@@ -54,7 +54,7 @@ def containers(pod):
 
 
 def validate(manifest):
-    """Strictly: unknown fields are errors. What Kubernetes itself does not know is held against a schema of our own."""
+    """Strictly: unknown fields are errors. Custom resources are checked against a schema of this project."""
     own = CRDS / f"{manifest['kind'].lower()}.json"
     if own.exists():
         Draft7Validator(json.loads(own.read_text())).validate(manifest)
@@ -148,7 +148,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(seen, secret)
 
     def leaves_before_it_is_killed(self, pod):
-        """Five seconds after its grace period a process leaves by itself; ten more are for a busy machine."""
+        """A process exits on its own five seconds after its grace period; ten more are for a busy machine."""
         variables = {v["name"]: v.get("value") for v in pod["containers"][0]["env"]}
         self.assertEqual(pod["terminationGracePeriodSeconds"], int(variables["GRACE_PERIOD"]) + 15)
 

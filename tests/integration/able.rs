@@ -85,7 +85,7 @@ async fn a_worker_is_not_ready_without_any_of_its_streams_until_they_are_provisi
         assert_eq!(world.say(&["provision"]).await.code, Some(0));
         ready(&worker).await;
     }
-    // Fewer copies or bytes than asked for are told, and keep no one from work.
+    // Fewer copies or bytes than requested are reported, and stop no worker.
     let uploads = world
         .streams
         .js
@@ -97,7 +97,7 @@ async fn a_worker_is_not_ready_without_any_of_its_streams_until_they_are_provisi
         ..uploads.cached_info().config.clone()
     };
     world.streams.js.update_stream(small).await.unwrap();
-    until("the worker tells of the smaller stream", async || {
+    until("the worker reports the smaller stream", async || {
         let answer = readiness(&worker).await;
         answer.status == 200
             && String::from_utf8(answer.body)
@@ -180,7 +180,7 @@ async fn a_full_account_is_told_by_readiness_doctor_and_metrics_until_it_has_roo
     .await;
     let found = doctor(world.environment()).await;
     assert_eq!(found["storage"].0, "fix", "{found:#?}");
-    until("the metrics tell of the full account", async || {
+    until("the metrics report the full account", async || {
         let metrics = String::from_utf8(page(&worker, "/metrics").await.body).unwrap();
         let used = metrics
             .lines()
@@ -259,7 +259,7 @@ async fn a_stream_is_as_full_as_its_own_limit_says() {
     );
 }
 
-/// What an example says that gets to know what the program does.
+/// The output of an example when it is informed of what the program does.
 async fn example(world: &World, script: &str, argument: &str) -> Value {
     let mut node = command(tool("node"));
     node.arg(
@@ -271,7 +271,7 @@ async fn example(world: &World, script: &str, argument: &str) -> Value {
     serde_json::from_slice(&said).unwrap()
 }
 
-/// A hub, and beside it a leaf node of the same account that has a domain of its own.
+/// A hub, and a leaf node of the same account with its own domain.
 async fn hub_and_leaf(folder: &std::path::Path) -> (Nats, Nats) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -311,7 +311,7 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
     let job = job_of(&event);
     let completions = async { example(&world, "completions.mjs", "1").await };
     let work = async {
-        // A durable that is new hears from its making on.
+        // A new durable receives messages from its creation on.
         until("the durable is made", async || {
             let log = world.streams.js.get_stream(topology::JOBS).await.unwrap();
             log.consumer_info("api").await.is_ok()
@@ -324,7 +324,7 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
     let (ended, ()) = tokio::join!(completions, work);
     assert_eq!(ended["job_id"], job.as_str());
 
-    // The leaf node gets streams of its own, as by someone who forgot the domain.
+    // The leaf node gets its own streams, as if someone forgot the domain.
     let mut environment = world.environment();
     environment.remove("NATS_JETSTREAM_DOMAIN");
     let said = say_in(environment, &["provision"]).await;

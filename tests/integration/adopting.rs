@@ -1,5 +1,5 @@
-//! A FluxStudio database, as its worker left it, is taken over: what waits becomes jobs, and old
-//! queries go on being answered.
+//! A FluxStudio database, as its worker left it, is adopted: waiting rows become jobs, and old
+//! queries still work.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const STATUS: &str = "SELECT j.id, j.status, j.progress, j.error_message, f.hls_
 /// The old API's statistics.
 const STATISTICS: &str = "SELECT status, COUNT(*) AS count FROM transcoding_jobs \
      WHERE created_at > NOW() - INTERVAL '7 days' GROUP BY status ORDER BY status";
-/// Everything of the rows that are none of our business.
+/// All columns of the rows that fluxhls does not own.
 const DONE: &str = "SELECT row_to_json(j) AS job, row_to_json(f) AS file FROM transcoding_jobs j \
      JOIN files f ON f.id = j.file_id WHERE j.id IN ('cljobdone', 'cljobfailed') ORDER BY j.id";
 
@@ -119,7 +119,7 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
         "a dry run sends nothing"
     );
     assert_eq!(adopt(&world, &[]).await, (Some(4), wanted));
-    // Before anything was taken in, all are sent once more, and have one effect.
+    // Before any is accepted, all are sent again, and have one effect.
     adopt(&world, &[]).await;
     let _worker = world.worker("one").start();
     for id in ["waits", "stuck"] {
@@ -144,7 +144,7 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
 
     old_queries_are_answered(&world, &old, &done).await;
 
-    // Now that the old worker is stopped for good.
+    // Now that the old worker is stopped permanently.
     let again = adopt(&world, &["--stuck-after", "0"]).await.1;
     assert_eq!(
         again,

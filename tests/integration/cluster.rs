@@ -79,7 +79,7 @@ async fn a_job_ends_once_though_the_leaders_of_its_streams_die_in_its_middle() {
     world.started(&job, is_chunk).await;
     let first = leader(&world, topology::TASKS).await.unwrap();
     world.nats.kill_one(&first).await;
-    // With a server away all else goes on, for those who begin now too.
+    // With one server down everything continues, also for processes that start now.
     let said = world.say(&["provision"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let _two = world.worker("two").start();

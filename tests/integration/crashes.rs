@@ -28,7 +28,7 @@ const AT_ONCE: usize = 6;
 enum Story {
     /// A silent video becomes HLS.
     Video,
-    /// A sound becomes HLS.
+    /// An audio file becomes HLS.
     Sound,
     /// What was uploaded is no media.
     Rubbish,
@@ -200,7 +200,7 @@ async fn die_everywhere(role: &'static str) {
         .await;
 }
 
-/// Tells a story in which the process with `role` dies at `step` and another takes over.
+/// Runs a story in which the process with `role` dies at `step` and another takes over.
 async fn die(role: &'static str, story: Story, step: &'static str) {
     let world = World::new(Engine::Sqlite).await;
     world
@@ -303,7 +303,7 @@ impl Story {
     }
 }
 
-/// Waits until the event is taken in, and sees that it is one dead letter.
+/// Waits until the event is processed, and checks that it is one dead letter.
 async fn is_buried(world: &World, seq: u64, step: &str) {
     world.taken_in(seq).await;
     let subject = subject::dead_message("upload", seq);

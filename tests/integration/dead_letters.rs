@@ -98,7 +98,7 @@ async fn a_task_that_fails_for_good_leaves_what_an_operator_needs() {
 async fn a_dead_event_is_listed_shown_and_sent_again_as_it_was() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").roles("intake").start();
-    // Nearly all that the server takes in one message: with the reason it would be too much.
+    // Almost as much as the server accepts in one message: with the reason it would be too much.
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat((1 << 20) - 300));
     for body in [r#"{"name":"ünïcödé"}"#.to_owned(), large] {
         let message = PublishMessage::build()
@@ -225,7 +225,7 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
     let seq = world.streams.upload(&world.event(&clip).await).await;
     world.taken_in(seq).await;
     intake.kill().await;
-    // Someone terminates a task behind our back.
+    // Another client terminates a task.
     let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
     let consumer: PullConsumer = tasks.get_consumer("plan").await.unwrap();
     let task = consumer

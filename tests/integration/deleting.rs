@@ -97,7 +97,7 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
     verify(&ended, &world.planned(&second).await, &clip.path).await;
     assert_eq!(world.facts(&second).await.get(&FactKind::Pruned), None);
 
-    // Years later the log has forgotten everything; the receipt in the bucket has not.
+    // Years later everything is gone from the log, but the receipt is still in the bucket.
     worker.kill().await;
     world
         .streams
@@ -176,7 +176,7 @@ async fn what_was_uploaded_before_a_deletion_ends_and_what_was_uploaded_after_it
         fields.insert("job_id".to_owned(), json!(cuid2::create_id()));
         fields
     });
-    // All three wait, and are taken in side by side.
+    // All three wait, and are accepted concurrently.
     world.streams.upload(&early).await;
     let deletion = world
         .streams
@@ -201,7 +201,7 @@ async fn what_was_uploaded_before_a_deletion_ends_and_what_was_uploaded_after_it
     assert_eq!((rows.files.len(), rows.jobs.len()), (1, 1));
     assert_eq!(rows.jobs[0].id, lives.as_str());
 
-    // The first event once more: its job is gone, and stays so.
+    // The first event again: its job is deleted, and stays deleted.
     let again = world.streams.upload(&early).await;
     world.taken_in(again).await;
     assert_eq!(world.jobs().await.len(), 2);

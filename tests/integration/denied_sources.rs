@@ -1,6 +1,6 @@
-//! A source that the storage denies is waited for like a missing one, and asked again in the midst
-//! of its job: no single answer ends a job, no attempt is counted for it, and a clock that is wrong
-//! is told as such.
+//! A source that the storage denies is waited for like a missing one, and requested again in the
+//! middle of its job: no single answer ends a job, no attempt is counted for it, and a wrong clock
+//! is reported as such.
 
 use serde_json::json;
 use streams::code::Class;
@@ -73,7 +73,7 @@ fn denied_forever(ended: &Ended) {
     let error = ended.error.as_ref().expect("it failed");
     assert_eq!(error.class, Class::Permanent, "{error:?}");
     for word in [
-        "does not let this service read",
+        "does not allow this service to read",
         "403 AccessDenied",
         "s3:GetObject",
         "s3:ListBucket",
@@ -148,7 +148,7 @@ async fn an_object_that_comes_late_to_a_bucket_we_may_not_list_is_waited_for() {
     let world = World::new(Engine::Sqlite).await;
     let clip = moving("320x180", 8.0).make().await;
     let mut event = world.event(&clip).await;
-    // Without s3:ListBucket, S3 tells an object that is not there as a denial.
+    // Without s3:ListBucket, S3 reports a missing object as a denial.
     let key = format!("uploads/{}", cuid2::create_id());
     event["file_url"] = json!(world.url(&key));
     world.proxy.set(denied_for_good(&key));

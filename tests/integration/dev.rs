@@ -13,7 +13,7 @@ use crate::harness::process::{Process, mentioning};
 use crate::harness::until;
 use crate::harness::worker::dev;
 
-/// How long the program may take to end once it was told to.
+/// How long the program may take to end when it is asked to.
 const END: Duration = Duration::from_secs(30);
 
 /// The line `dev --json` prints once everything answers.

@@ -183,7 +183,7 @@ async fn readiness_and_doctor_tell_why_the_storage_cannot_be_used_in_its_own_wor
     .await;
     for (answers, words, fix) in REFUSALS {
         world.proxy.set(all(100, answers));
-        until(&format!("readiness tells of {words}"), async || {
+        until(&format!("readiness reports {words}"), async || {
             let told = readiness(&worker).await;
             let text = String::from_utf8(told.body).unwrap();
             told.status == 503 && text.contains(words) && text.contains(fix)
@@ -226,7 +226,7 @@ async fn credentials_that_cannot_be_had_and_an_endpoint_without_a_scheme_are_tol
     let (_, found) = doctor(&world, &none, &[]).await;
     let (state, text) = &found["put"];
     assert!(
-        state == "fix" && text.contains("no credentials to be had"),
+        state == "fix" && text.contains("no credentials were found"),
         "{found:#?}"
     );
     let mut environment = world.environment();

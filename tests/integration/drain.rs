@@ -33,7 +33,7 @@ async fn is_ready(worker: &Process) {
     .await;
 }
 
-/// Waits for its end after a signal, and tells its exit code. No ffmpeg outlives it.
+/// Waits for its end after a signal, and returns its exit code. No ffmpeg outlives it.
 async fn ended(world: &World, worker: &mut Process, name: &str) -> Option<i32> {
     let status = worker.ended_within(BOUND).await;
     until("no ffmpeg of it is left", async || {
@@ -89,12 +89,12 @@ async fn a_busy_process_leaves_while_nats_is_frozen_and_its_job_is_done_by_anoth
     assert_eq!(
         ended(&world, &mut worker, "busy").await,
         Some(1),
-        "it could hand nothing back"
+        "it could release nothing"
     );
     assert!(
         worker
             .said()
-            .contains("left before everything was handed back"),
+            .contains("exited before all tasks were released"),
         "{}",
         worker.said()
     );
@@ -114,7 +114,7 @@ async fn a_busy_process_leaves_while_nats_is_down_and_its_job_is_done_by_another
     assert_eq!(
         ended(&world, &mut worker, "busy").await,
         Some(1),
-        "it could hand nothing back"
+        "it could release nothing"
     );
     world.nats.restart().await;
     is_done_by_another(&world, &job, &clip).await;

@@ -15,7 +15,7 @@ use crate::harness::database::Engine;
 use crate::harness::process::{command, output_of, tool};
 use crate::harness::world::{World, job_of};
 
-/// An example that goes on until it has what it waits for.
+/// An example that runs until it has what it waits for.
 struct Listener {
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
@@ -62,7 +62,7 @@ fn node(script: &str) -> tokio::process::Command {
     node
 }
 
-/// An example that cargo built beside this test.
+/// An example that cargo built with this test.
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test
@@ -160,7 +160,8 @@ async fn a_node_service_publishes_follows_and_hears_the_end() {
     assert!(progress > 0.0, "progress was heard");
     assert_eq!(follow.child.wait().await.unwrap().code(), Some(0));
 
-    // A durable keeps its place: what ends while the service is away is heard when it is back.
+    // A durable keeps its position: what ends while the service is down is received when it is
+    // back.
     let second = world.submit(&small().make().await).await;
     world.completed(&second).await;
     let mut program = node("completions.mjs");

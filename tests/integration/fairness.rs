@@ -76,7 +76,7 @@ async fn starts(world: &World) -> Vec<(JobId, TaskName, u64)> {
     messages.iter().filter_map(read).collect()
 }
 
-/// Waits until so many chunks of a job were started.
+/// Waits until this many chunks of a job were started.
 async fn has_started(world: &World, job: &JobId, chunks: usize) {
     until("chunks of a job were started", async || {
         starts(world)

@@ -24,10 +24,10 @@ fn faulty(folder: &Path, name: &str, edit: &str, mark: &str) -> PathBuf {
 /// Paints every picture of the top rung black on its way into the encoder.
 const BLACK: &str =
     "s/split=2\\[v0\\]/split=2[w0]/; s/;\\[t0\\]/;[w0]drawbox=color=black:t=fill[v0];[t0]/";
-/// Turns all sound down on its way into the encoder.
+/// Lowers the level of all audio before the encoder.
 const SILENT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]volume=0/";
 
-/// Ends all sound after a second.
+/// Ends all audio after a second.
 const SHORT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]atrim=end=1/";
 
 async fn submitted(world: &World, ffmpeg: &Path) -> (JobId, Ended, Process) {
@@ -88,7 +88,7 @@ async fn a_gate_that_measures_the_same_twice_ends_the_job_as_our_own_fault() {
     // What was measured, and what to do.
     for words in [
         "audio-0: the track lasts 1.",
-        "measured the same twice",
+        "Both attempts measured the same",
         "please report it",
     ] {
         assert!(error.message.contains(words), "{}", error.message);

@@ -69,7 +69,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// Reads everything again. What was listed must stand, and what is listed must be there.
+    /// Reads everything again. What was listed must still be listed, and what is listed must exist.
     async fn looks(&mut self, manifest: &Url) {
         let multivariant = text(manifest).await;
         let names = named(&multivariant);
@@ -132,7 +132,7 @@ async fn playlists_only_grow_name_only_what_is_there_and_are_sealed_before_the_j
     );
     assert!(!viewer.sees_the_end());
     let mut changes = BTreeSet::new();
-    until("the end is told", async || {
+    until("the end is published", async || {
         viewer.looks(&manifest).await;
         changes.insert(viewer.playlists[&lowest].clone());
         viewer.sees_the_end()
@@ -171,7 +171,7 @@ async fn playlists_only_grow_name_only_what_is_there_and_are_sealed_before_the_j
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rung_is_listed_while_those_of_later_passes_are_made() {
     let world = World::new(Engine::Sqlite).await;
-    // Its sound would wait for the memory that the pictures have.
+    // Its audio would wait for the memory that the video uses.
     let clip = moving("1920x1080", 8.0).silent().make().await;
     let _worker = world
         .worker("small")
@@ -193,7 +193,7 @@ async fn a_rung_is_listed_while_those_of_later_passes_are_made() {
         "it was listed with the result of its task"
     );
     let mut viewer = Viewer::default();
-    until("the end is told", async || {
+    until("the end is published", async || {
         viewer.looks(&manifest).await;
         viewer.sees_the_end()
     })

@@ -12,8 +12,8 @@ async fn small() -> Clip {
     moving("320x180", 2.0).make().await
 }
 
-/// Sends the event five times under one id, which the server itself drops, and once more without:
-/// the window is over.
+/// Sends the event five times under one id, which the server itself drops, and once without, as
+/// after the window.
 async fn send_six_times(world: &World, event: &Value) -> u64 {
     let body = event.to_string();
     for _ in 0..5 {

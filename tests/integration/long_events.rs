@@ -14,7 +14,7 @@ use crate::harness::world::{World, job_of};
 /// Far below the 512 KiB that fluxhls needs.
 const SHORT: &str = "max_payload: 64KB";
 
-/// An event of exactly so many bytes.
+/// An event of exactly this many bytes.
 fn padded(event: &Value, bytes: usize) -> Value {
     let mut event = event.clone();
     event["metadata"] = json!({ "pad": "" });

@@ -1,6 +1,6 @@
-//! What the program must show, told as scenarios against real services: nats-server, PostgreSQL and
-//! SQLite, S3 over HTTP, ffmpeg, Node.js and Chromium. Each scenario has its services to itself and
-//! takes them down with it.
+//! The behaviour of the program, as scenarios against real services: nats-server, PostgreSQL and
+//! SQLite, S3 over HTTP, ffmpeg, Node.js and Chromium. Each scenario has its own services and stops
+//! them at its end.
 
 #[cfg(test)]
 mod able;

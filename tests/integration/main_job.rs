@@ -1,4 +1,4 @@
-//! The main job: an upload event goes in, HLS that plays comes out, and the tables tell the truth.
+//! The main job: an upload event results in playable HLS, and the tables are correct.
 
 use std::collections::BTreeMap;
 

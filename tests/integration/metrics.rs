@@ -1,4 +1,4 @@
-//! What the program counts: the catalogue beside what live processes say, over a job's whole life.
+//! The metrics: the catalogue compared with live processes, over the whole life of a job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,8 +107,8 @@ async fn everything_told_is_in_the_catalogue_and_all_of_the_catalogue_is_told() 
         ) == Some(1.0)
     })
     .await;
-    // The first sweep, which tells of open jobs, comes within seventy-five seconds.
-    until("the sweep has told", async || {
+    // The first sweep, which reports open jobs, runs within seventy-five seconds.
+    until("the sweep has reported", async || {
         value(&scrape(&worker).await, "fluxhls_open_jobs", &[]).is_some()
     })
     .await;
@@ -144,7 +144,7 @@ async fn an_open_job_has_series_of_its_own_until_it_ends() {
     let event = world.event(&moving("320x180", 2.0).make().await).await;
     let job = job_of(&event);
     world.streams.upload(&event).await;
-    until("the waiting job is told", async || {
+    until("the waiting job is reported", async || {
         value(
             &scrape(&projector).await,
             "fluxhls_job_progress_ratio",
@@ -171,7 +171,7 @@ async fn an_open_job_has_series_of_its_own_until_it_ends() {
 
     let _worker = world.worker("worker").roles("plan,encode,package").start();
     world.completed(&job).await;
-    until("the ended job is told no more", async || {
+    until("the ended job is no longer reported", async || {
         !scrape(&projector)
             .await
             .iter()
@@ -188,7 +188,7 @@ async fn counts_of_jobs_survive_the_death_of_their_projector() {
     world.completed(&job).await;
     worker.kill().await;
     let worker = world.worker("two").roles("project").start();
-    until("the new process tells the old count", async || {
+    until("the new process reports the old count", async || {
         let found = scrape(&worker).await;
         value(
             &found,
@@ -205,7 +205,7 @@ async fn what_nats_does_not_answer_is_told_as_unknown() {
     let mut world = World::new(Engine::Sqlite).await;
     let projector = world.worker("one").roles("project").start();
     let waiting = [("queue", "plan"), ("state", "waiting")];
-    until("the queue is told", async || {
+    until("the queue is reported", async || {
         value(
             &scrape(&projector).await,
             "fluxhls_queue_messages",
@@ -214,7 +214,7 @@ async fn what_nats_does_not_answer_is_told_as_unknown() {
     })
     .await;
     world.nats.kill().await;
-    until("nothing old is told", async || {
+    until("no old value is reported", async || {
         value(
             &scrape(&projector).await,
             "fluxhls_queue_messages",

@@ -1,5 +1,5 @@
-//! What a newer release writes passes by an older one: never acknowledged, dropped nor skipped, and
-//! readiness says what it needs.
+//! What a newer release writes is left alone by an older one: never acknowledged, dropped or
+//! skipped, and readiness says what it needs.
 
 use async_nats::jetstream::consumer::pull;
 use serde_json::json;
@@ -145,7 +145,7 @@ async fn a_job_with_a_word_that_is_not_known_is_left_alone_and_the_tables_wait_b
         "{canceled:?}"
     );
 
-    // Other jobs go on in the log; the tables stop before the fact, and skip none.
+    // Other jobs continue in the log; the tables stop before the fact, and skip none.
     let other = world.submit(&moving("320x180", 2.0).make().await).await;
     let ended: streams::fact::Ended =
         serde_json::from_slice(&world.streams.fact(&other, FactKind::Ended).await.payload).unwrap();

@@ -1,5 +1,5 @@
-//! A panic is a bug of ours: it is told as one, ends what it concerns, and the worker goes on with
-//! the rest.
+//! A panic is a bug in fluxhls: it is reported as one, ends what it concerns, and the worker
+//! continues with the rest.
 
 use serde_json::json;
 use streams::fact::Outcome;

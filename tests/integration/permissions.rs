@@ -13,7 +13,7 @@ use crate::harness::until;
 use crate::harness::worker::{Said, readiness, say_in};
 use crate::harness::world::{World, folder, job_of};
 
-/// The accounts as the page has them, with a user for the test beside them.
+/// The accounts as the page has them, with an additional user for the test.
 fn accounts() -> String {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nats.md"))
         .unwrap();
@@ -28,7 +28,7 @@ fn accounts() -> String {
     format!("{before}users: [ {{ user: test, password: test }}\n{after}")
 }
 
-/// What a process gets to know that is one of the users.
+/// What a process with the rights of one of the users receives.
 fn user(folder: &Path, name: &str) -> BTreeMap<&'static str, String> {
     let password = folder.join(format!("{name}.password"));
     std::fs::write(&password, format!("change-{name}\n")).unwrap();
@@ -70,13 +70,13 @@ async fn world() -> World {
     World::with(folder, nats, database).await
 }
 
-/// A job that the publisher sends, whose end the API service hears, which sees its row and repeats
-/// it; and what `nats micro info fluxhls` asks.
+/// A job that the publisher sends, whose end the API service receives, which sees its row and
+/// repeats it; and what `nats micro info fluxhls` asks.
 async fn a_job_is_sent_heard_and_repeated(world: &World, event: &Value) {
     let job = job_of(event);
     let completions = async { told(world, "api", "completions.mjs", &["1"]).await };
     let work = async {
-        // A durable that is new hears from its making on.
+        // A new durable receives messages from its creation on.
         until("the durable is made", async || {
             let log = world
                 .streams
@@ -163,7 +163,7 @@ async fn every_user_does_its_work_with_the_permissions_of_the_page_and_no_other(
         said.out.contains("alone")
             && said
                 .out
-                .contains("every stream and consumer is as it should be"),
+                .contains("every stream and consumer has the expected configuration"),
         "{said:?}"
     );
     for worker in &workers {

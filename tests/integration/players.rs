@@ -13,7 +13,7 @@ struct Viewing {
     name: &'static str,
     /// What it is made of.
     input: Input,
-    /// What has to be seen and heard, as arguments of `watch.mjs`.
+    /// What has to be visible and audible, as arguments of `watch.mjs`.
     expected: &'static [&'static str],
 }
 
@@ -72,11 +72,11 @@ fn viewings() -> Vec<Viewing> {
     ]
 }
 
-/// Seconds of the longest track of uneven ones: two segments and one frame, which is no segment of
-/// its own.
+/// Seconds of the longest track of uneven ones: two segments and one frame, which is not a separate
+/// segment.
 const UNEVEN: f64 = 8.04;
 
-/// Pictures and a tone of so many seconds, and more tones in other languages.
+/// Video and a tone of this many seconds, and more tones in other languages.
 fn uneven(pictures: f64, sound: f64, others: &[f64]) -> Input {
     let tones: String = others
         .iter()
@@ -110,7 +110,7 @@ async fn watch_all(viewings: Vec<Viewing>) {
         parses_strictly(&manifest).await;
         manifests.push((manifest, viewing));
     }
-    // Whoever has to share the machine drops pictures.
+    // A player that shares the machine drops pictures.
     world.alone().await;
     for (manifest, viewing) in &manifests {
         eprintln!("{}", viewing.name);
@@ -123,7 +123,7 @@ async fn every_player_plays_what_two_parsers_read_to_its_end() {
     watch_all(viewings()).await;
 }
 
-/// Outputs that need what is being built beside them: subtitles, and 5.1 beside stereo.
+/// Outputs that need features under development: subtitles, and 5.1 in addition to stereo.
 mod pending {
     use super::{H264, Input, Viewing, made, moving, tone, watch_all};
     use crate::edges::rows::sound::chord;

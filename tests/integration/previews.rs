@@ -1,5 +1,5 @@
-//! The pictures beside a video: a poster that shows something, storyboards that show the right
-//! moment, and key frames for fast forward.
+//! The pictures of a video: a poster that shows something, storyboards that show the right moment,
+//! and key frames for fast forward.
 
 use fluxhls::job::receipt::Receipt;
 use hls_m3u8::tags::VariantStream;
@@ -15,7 +15,7 @@ use crate::harness::process::{command, output_of};
 use crate::harness::until;
 use crate::harness::world::World;
 
-/// A clip of 64x36 pixels whose frames are of one colour each, which tells their number.
+/// A clip of 64x36 pixels whose frames have one colour each, which encodes their number.
 async fn numbered(rate: &str, seconds: u32) -> Clip {
     let source = format!(
         "nullsrc=size=64x36:rate={rate}:duration={seconds},format=gbrp,\
@@ -40,7 +40,7 @@ async fn numbered(rate: &str, seconds: u32) -> Clip {
     make(&arguments.collect::<Vec<_>>(), "mp4").await
 }
 
-/// The number that a picture of [`numbered`] tells by its colour.
+/// The number that a picture of [`numbered`] encodes in its colour.
 fn number(pixel: [u8; 3]) -> u64 {
     let digit = |value: u8, step: u64| (u64::from(value) + step / 2) / step;
     digit(pixel[0], 21) + 12 * digit(pixel[1], 21) + 144 * digit(pixel[2], 28)

@@ -43,7 +43,7 @@ async fn a_rebuild_of_emptied_tables_gives_the_same_rows(world: World) {
     let said = world.say(&["rebuild"]).await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     assert_eq!(world.database.rows().await, before);
-    // Once more over rows that are there: nothing changes.
+    // Again over existing rows: nothing changes.
     assert_eq!(world.say(&["rebuild"]).await.code, Some(0));
     assert_eq!(world.database.rows().await, before);
 }

@@ -222,7 +222,7 @@ fn accounts(limits: &str, user: &str) -> String {
     )
 }
 
-/// Settings that mend it; none where only the account can be changed.
+/// Settings that fix it; none if only the account can be changed.
 type Remedy = &'static [(&'static str, &'static str)];
 
 async fn streams_of(js: &Context) -> Vec<String> {

@@ -92,7 +92,7 @@ impl Scene {
         self.leave(&orphans).await
     }
 
-    /// Puts things into the bucket that may be needed, or are not ours to judge; returns their
+    /// Puts objects into the bucket that may be needed, or that fluxhls does not own; returns their
     /// keys.
     async fn leave_others(&self) -> Vec<String> {
         let others = [

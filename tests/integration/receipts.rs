@@ -1,5 +1,5 @@
-//! The receipt keeps its promise: whatever of a finished output is lost or changed is named, and
-//! made again beside what it was.
+//! The purpose of the receipt: whatever of a finished output is lost or changed is named, and made
+//! again under new keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ enum Tampering {
 }
 
 impl<'a> Output<'a> {
-    /// Two rungs and sound, in two chunks.
+    /// Two rungs and audio, in two chunks.
     async fn make(world: &'a World) -> Self {
         let clip = moving("854x480", 26.0).rate("12").make().await;
         let event = world.event(&clip).await;
@@ -120,7 +120,7 @@ impl<'a> Output<'a> {
         );
     }
 
-    /// Repairs, and panics unless all is sound afterwards.
+    /// Repairs, and panics unless the output is intact afterwards.
     async fn repair(&self) -> Verified {
         let said = self.verify(&["--repair"]).await;
         assert_eq!(said.code, Some(0), "{:?} {}", said.lines, said.err);
@@ -205,8 +205,8 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
             output.put(key, was).await;
         }
     }
-    // Without a log master and receipts in the bucket tell as much; without master, the receipts
-    // do.
+    // Without a log, master and the receipts in the bucket are sufficient; without master, the
+    // receipts are.
     let far = ["--nats-url", "nats://127.0.0.1:9"];
     let sound = output.verify(&far).await;
     assert_eq!(
@@ -357,7 +357,7 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
             assert_eq!(
                 after.get(old),
                 Some(digest),
-                "{old} was touched when {key} was mended"
+                "{old} was touched when {key} was repaired"
             );
         }
         receipt = format!("{folder}receipt-{revision}.json");
@@ -475,8 +475,8 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
     );
     output.is_sound().await;
 
-    // The log is lost with everything in it; the numbers of the new one go on where those of the
-    // old one ended.
+    // The log is lost with everything in it; the numbers of the new one continue after those of the
+    // old one.
     for stream in [topology::JOBS, topology::WORK] {
         world.streams.js.delete_stream(stream).await.unwrap();
     }

@@ -48,7 +48,7 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
 
     let wire = Wire::to(world.nats.address()).await;
     let log = log_at(wire.address()).await;
-    // Another worker's start is there already, so that ours is not simply the only one.
+    // The start of another worker already exists, so that this one is not the only one.
     let others = OutboundMessage::json(attempt.clone(), "{}").with_id("theirs");
     log.append(topology::WORK, others).await.unwrap();
     wire.loses_answers(true);
@@ -102,7 +102,7 @@ async fn has_ended_once(world: &World, job: &JobId, clip: &Clip) {
     world.queue_is_empty().await;
 }
 
-/// Where a worker tells whether it is ready.
+/// The readiness URL of a worker.
 async fn readiness(worker: &Process) -> Url {
     let address = || {
         Some(

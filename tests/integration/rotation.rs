@@ -82,10 +82,11 @@ async fn a_worker_whose_user_expires_goes_on_with_the_credentials_file_that_was_
     renew(Some(20));
     let worker = world.worker("one").start();
     is_ready(&worker).await;
-    // No one renewed it in time: it is told, and tried with whatever the file holds.
+    // No one renewed it in time: this is reported, and the connection is tried with the content of
+    // the file.
     is_refused(&worker, "check the credentials file NATS_CREDENTIALS").await;
     std::fs::write(&for_worker, "nothing").unwrap();
-    is_refused(&worker, "is no credentials file").await;
+    is_refused(&worker, "is not a credentials file").await;
     renew(None);
     is_ready(&worker).await;
     completes_a_job(&world).await;

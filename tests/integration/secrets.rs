@@ -139,7 +139,7 @@ fn logs_hold_none(folder: &Path) {
     assert!(!logs.is_empty());
     for log in logs {
         let text = std::fs::read_to_string(&log).unwrap();
-        assert!(text.contains("DEBUG"), "the log tells everything");
+        assert!(text.contains("DEBUG"), "the log has everything");
         for line in text.lines() {
             holds_none(&log.display().to_string(), line);
         }

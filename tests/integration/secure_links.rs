@@ -85,7 +85,7 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
     let nats = Nats::demanding(folder.path(), demands).await;
     let right = nats.environment();
     is_let_in(&right).await;
-    // The server asks for TLS by itself, so that no password leaves in the clear.
+    // The server requires TLS on its own, so that no password is sent in plain text.
     is_let_in(&but(
         &right,
         "NATS_URL",
@@ -291,7 +291,7 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
         (format!("{url}?sslmode=disable"), "set sslmode=verify-full"),
         (
             format!("{url}?sslmode=verify-full&sslrootcert=/nowhere.pem"),
-            "is not there",
+            "does not exist",
         ),
         (url.replace("postgres://", "mysql://"), "DATABASE_URL"),
         (

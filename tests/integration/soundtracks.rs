@@ -1,5 +1,5 @@
-//! What is no video: sound in several languages and in 5.1, subtitles, covers. From the upload to
-//! what players are offered.
+//! Everything but video: audio in several languages and in 5.1, subtitles, covers. From the upload
+//! to the playlists for players.
 
 use base64::Engine as _;
 use serde_json::json;
@@ -47,7 +47,7 @@ async fn published(world: &World, clip: &Clip) -> (Published, Planned, Ended) {
     (conforms(&manifest, &planned).await, planned, ended)
 }
 
-/// The mean level in dB of a channel of a playlist's sound around one frequency.
+/// The mean level in dB of an audio channel of a playlist around one frequency.
 async fn level(url: &str, channel: usize, frequency: u32) -> f64 {
     let filters = format!(
         "pan=mono|c0=c{channel},bandpass=f={frequency}:width_type=h:w=10,astats=metadata=1:measure_overall=none:measure_perchannel=RMS_level,ametadata=mode=print:key=lavfi.astats.1.RMS_level:file=-"
@@ -105,7 +105,7 @@ async fn five_channels_and_a_bass_stand_beside_stereo() {
         let other = level(surround, (channel + 1) % 6, tone).await;
         assert!(
             own > -22.0 && other < own - 20.0,
-            "{tone} Hz: {own} dB in its channel, {other} dB beside it"
+            "{tone} Hz: {own} dB in its channel, {other} dB in others"
         );
     }
     let stereo = output.audio[0].track.url.as_str();
@@ -139,7 +139,7 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
     let french = subrip(b"1\n00:00:01,000 --> 00:00:02,000\ncaf\xe9\n");
     let languages = "-metadata:s:s:0 language=eng -metadata:s:s:1 language=fre -disposition:s:0 default -disposition:s:1 forced";
     let maps = "-map 0 -map 1 -map 2 -map 3 -map 4";
-    // The first picture is at 7 s of the source's clock, and the first sound at 7.75 s.
+    // The first picture is at 7 s of the source's clock, and the first audio at 7.75 s.
     let clip = make_from(
         &format!(
             "{PICTURE} -itsoffset 0.75 {} {english} {french} {} {maps} {ENCODED} -c:s copy {languages} -output_ts_offset 7",

@@ -49,7 +49,7 @@ async fn a_source_that_breaks_off_never_becomes_a_result() {
         "{}",
         error.message
     );
-    // The sound of the whole file and the last pictures lie beyond the break.
+    // The audio of the whole file and the last pictures are after the break.
     let last = u32::try_from(world.planned(&job).await.video.unwrap().chunks.len()).unwrap() - 1;
     let results = world.results(&job).await;
     for task in [TaskName::TRACKS, TaskName::video(last)] {

@@ -10,7 +10,7 @@ use crate::harness::clip::moving;
 use crate::harness::database::Engine;
 use crate::harness::world::{BUCKET, World, job_of};
 
-/// Keys that mean another object, or none, to whoever decodes them once too often.
+/// Keys that name another object, or none, if they are decoded once too often.
 const KEYS: [&str; 4] = [
     "uploads/50%20off.mp4",
     "uploads/Take #2.mp4",

@@ -1,5 +1,5 @@
-//! A storage that throttles, breaks off, stands still, is away or refuses us costs time, and no
-//! job; a source that is not what it was ends its job once.
+//! A storage that throttles, breaks off, stalls, is down or denies access costs time, but no job; a
+//! source that is not what it was ends its job once.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) async fn clip() -> Clip {
     moving("320x180", 40.0).rate("10").make().await
 }
 
-/// A worker that takes a transfer for hung sooner than one would in production.
+/// A worker that gives up a stalled transfer sooner than in production.
 pub(crate) fn hasty<'a>(world: &'a World, name: &str) -> Worker<'a> {
     world.worker(name).setting("S3_STALL_TIMEOUT", 2)
 }
@@ -92,8 +92,8 @@ pub(crate) async fn counted(world: &World, job: &JobId) -> u64 {
     sum(WorkKind::Attempt) - sum(WorkKind::Released)
 }
 
-/// The job failed once, with this code. Each task that failed left one letter: two may fail before
-/// either hears of the other.
+/// The job failed once, with this code. Each task that failed left one dead letter: two may fail
+/// before either knows of the other.
 pub(crate) async fn failed_once(world: &World, job: &JobId, code: Code) -> Ended {
     let ended = world.ended(job).await;
     assert_eq!(ended.outcome, Outcome::Failed);
@@ -109,7 +109,7 @@ pub(crate) async fn failed_once(world: &World, job: &JobId, code: Code) -> Ended
         .streams
         .counts(topology::DEAD, &format!("hls.v1.dead.*.{job}.*"))
         .await;
-    assert!(!letters.is_empty(), "no task of {job} left a letter");
+    assert!(!letters.is_empty(), "no task of {job} left a dead letter");
     assert!(letters.values().all(|of_task| *of_task == 1), "{letters:?}");
     ended
 }
@@ -180,7 +180,7 @@ async fn while_the_storage_is_away_tasks_wait_without_attempts() {
     until("a task failed and the circuit opened", async || {
         worker
             .said()
-            .contains("no task is started until that is mended")
+            .contains("no task is started until this is fixed")
     })
     .await;
     let before = counted(&world, &job).await;
@@ -207,7 +207,7 @@ async fn revoked_credentials_make_jobs_wait_and_the_worker_unready_until_they_ar
     world.proxy.set(all(100, REFUSED));
     worker.signal(Signal::SIGCONT);
     let told = async || String::from_utf8(readiness(&worker).await.body).unwrap();
-    until("the worker tells what is refused", async || {
+    until("the worker reports what is refused", async || {
         let told = told().await;
         told.contains("the storage refuses this service") && told.contains("403 AccessDenied")
     })

@@ -1,4 +1,4 @@
-//! The trace of an upload: carried by every fact, told to a collector, and named in the log.
+//! The trace of an upload: carried by every fact, sent to a collector, and named in the log.
 
 use std::time::Duration;
 

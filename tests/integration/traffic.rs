@@ -25,7 +25,7 @@ struct Traffic {
     written: f64,
 }
 
-/// One job by a worker of so many bytes of memory.
+/// One job by a worker with this many bytes of memory.
 async fn traffic(clip: &Clip, memory: u64) -> Traffic {
     let world = World::new(Engine::Sqlite).await;
     let wire = Wire::to(world.proxy.address()).await;

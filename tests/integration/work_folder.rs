@@ -44,7 +44,7 @@ async fn a_task_too_large_for_one_worker_is_left_to_a_larger_one() {
         .setting("WORK_DIR_MAX", 1_000_000)
         .start();
     let told = async || String::from_utf8(readiness(&small).await.body).unwrap();
-    until("the small worker tells what it cannot take", async || {
+    until("the small worker reports what it cannot take", async || {
         told().await.contains("WORK_DIR_MAX")
     })
     .await;

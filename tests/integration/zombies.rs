@@ -1,4 +1,4 @@
-//! A worker that stood still in the middle of a step wakes up when another one has done its work:
+//! A worker that was frozen in the middle of a step continues when another one has done its work:
 //! it changes nothing and stops.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ async fn clip() -> Clip {
     moving("320x180", 6.0).silent().make().await
 }
 
-/// A world in which a task of a worker that stands still goes to another one soon.
+/// A world in which a task of a frozen worker soon goes to another one.
 async fn impatient() -> World {
     let world = World::new(Engine::Sqlite).await;
     world
@@ -33,7 +33,7 @@ async fn impatient() -> World {
     world
 }
 
-/// Wakes it, and lets it go on until it has settled what it held.
+/// Thaws it, and lets it continue until it has settled its messages.
 async fn wakes(world: &World, mut zombie: Process) {
     zombie.signal(Signal::SIGCONT);
     zombie.signal(Signal::SIGTERM);
@@ -84,7 +84,7 @@ async fn told_once(world: &World, job: &JobId, step: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_encoder_that_wakes_late_neither_overwrites_nor_speaks() {
     // In the middle of an upload; with everything uploaded; with everything checked, and its result
-    // about to be told.
+    // about to be published.
     let steps = ["encode.closed", "encode.uploaded", "step.worked"];
     futures::stream::iter(steps)
         .for_each_concurrent(AT_ONCE, late_encoder)

@@ -37,7 +37,7 @@ pub(super) async fn run() -> String {
         let attempt = world.streams.first(topology::WORK, &attempts, |_| true);
         let (upload, attempt) = tokio::join!(uploads, attempt);
         delays.push(seconds(upload.time, attempt.time) * 1000.0);
-        // The plan itself is not to stand in the next one's way.
+        // This plan must not delay the next one.
         world
             .streams
             .fact(&job.parse().unwrap(), streams::FactKind::Planned)

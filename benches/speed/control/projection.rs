@@ -1,5 +1,5 @@
-//! Facts on their way into the tables, beside the least that could be done: the same rows, read as
-//! the log tells of them, in batches of the same size, by one upsert a table and a checkpoint in
+//! The projection of facts into the tables, compared with the minimum: the same rows, written when
+//! the log names them, in batches of the same size, by one upsert for each table and a checkpoint in
 //! one transaction.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ const BATCH: usize = 500;
 
 pub(super) async fn run(world: &World) -> String {
     let mut text = String::from(
-        "| facts a second | projector | hand-written upsert | share |\n|---|---:|---:|---:|\n",
+        "| facts per second | projector | hand-written upsert | ratio |\n|---|---:|---:|---:|\n",
     );
     for (engine, word) in [
         (Engine::Postgresql, "PostgreSQL"),

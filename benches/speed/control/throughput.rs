@@ -1,5 +1,5 @@
-//! Jobs of one chunk whose work is nothing: events, attempts, results, verdicts and ends through
-//! the real queue, log and storage.
+//! Jobs of one chunk without work: events, attempts, results, verdicts and ends through the real
+//! queue, log and storage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::harness::world::World;
 use crate::source;
 use crate::timing::{ready, stop};
 
-/// Stand-ins, and the slots of each.
+/// Simulated workers, and the slots of each.
 const WORKERS: (usize, usize) = (4, 8);
 
 /// The figures, and the world whose log holds the facts of the jobs.
@@ -61,8 +61,8 @@ pub(super) async fn run(jobs: usize) -> (String, World) {
     let rate = jobs as f64 / taken;
     eprintln!("control: {jobs} jobs without work in {taken:.1} s, {rate:.0} a second");
     let text = format!(
-        "| jobs without work | s | a second |\n|---|---:|---:|\n| {jobs} | {taken:.1} | **{rate:.0}** |\n\n\
-         | what NATS was asked | times a job |\n|---|---:|\n{asked}"
+        "| jobs without work | s | per second |\n|---|---:|---:|\n| {jobs} | {taken:.1} | **{rate:.0}** |\n\n\
+         | request to NATS | per job |\n|---|---:|\n{asked}"
     );
     (text, world)
 }

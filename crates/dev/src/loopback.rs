@@ -1,9 +1,9 @@
-//! The loopback interface: listening on it, and telling its names from foreign ones.
+//! The loopback interface: listening on it, and distinguishing its names from foreign ones.
 //!
-//! A server on 127.0.0.1 is still reachable by every page the user's browser shows. A page of
-//! another site may send requests here, and a host name of its own that resolves to
-//! 127.0.0.1 (DNS rebinding) makes it same-origin with us. So a server of `dev` answers only
-//! requests whose `Host` is a loopback name.
+//! A server on 127.0.0.1 is still reachable by every page in the user's browser. A page of another
+//! site may send requests here, and if its host name resolves to 127.0.0.1 (DNS rebinding), it has
+//! the same origin as this server. So a server of `dev` answers only requests whose `Host` is a
+//! loopback name.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};

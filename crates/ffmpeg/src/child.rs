@@ -1,4 +1,4 @@
-//! Starting a program so that it can neither outlive us nor see what it need not.
+//! Starts a program so that it cannot outlive this process, and sees only what it needs.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -44,7 +44,7 @@ impl Spawn {
     }
 
     /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title
-    /// in a source makes it wait for ever. The process is waited for by tokio instead.
+    /// in a source makes it wait forever. tokio waits for the process instead.
     pub(super) async fn start(self) -> io::Result<ProcessGroup> {
         let Self {
             program,
@@ -68,8 +68,9 @@ impl Spawn {
     }
 }
 
-/// `program` in `folder`, in its own process group, with no input and without our environment: that
-/// holds credentials, proxies that ffmpeg would send its loopback requests to, and `FFREPORT`.
+/// `program` in `folder`, in its own process group, without input and without the environment of
+/// this process: that contains credentials, proxies to which ffmpeg would send its loopback
+/// requests, and `FFREPORT`.
 fn isolated_command(
     program: &Path,
     before: &[&OsStr],
@@ -78,7 +79,7 @@ fn isolated_command(
 ) -> Command {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one door to processes"
+        reason = "this is the only place that starts processes"
     )]
     let mut command = std::process::Command::new(program);
     command
@@ -112,17 +113,18 @@ impl ChildExit {
         let by = |signal: Signal| status.signal() == Some(signal as i32);
         Self {
             status,
-            // ffmpeg catches the signal and ends by itself: then the time tells.
+            // ffmpeg catches the signal and ends on its own: then the time decides.
             exceeded: by(Signal::SIGXCPU) || by(Signal::SIGXFSZ) || (spent && !status.success()),
         }
     }
 
-    /// Whether it ended by itself with exit code 0.
+    /// Whether it ended on its own with exit code 0.
     pub(super) fn success(self) -> bool {
         self.status.success()
     }
 
-    /// Whether a signal ended it that is none of ours: it crashed, or the kernel ran out of memory.
+    /// Whether a signal ended it that this process did not send: it crashed, or the kernel ran out
+    /// of memory.
     pub(super) fn crashed(self) -> bool {
         self.status.signal().is_some() && !self.exceeded
     }
@@ -149,7 +151,7 @@ impl ProcessGroup {
 
     /// Waits for the end of the program, whose pipes are at their end, and reaps it.
     pub(super) async fn wait(&mut self) -> io::Result<ChildExit> {
-        // No one has reaped it yet, so the kernel still tells.
+        // It is not reaped yet, so the kernel still reports it.
         let spent = self.pid().and_then(processor_time).unwrap_or_default();
         let status = self.child.wait().await?;
         // The kernel counts in hundredths and rounds down.
@@ -201,7 +203,8 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
 
     let (mut bytes, mut tail) = (Vec::new(), LogTail::default());
-    // One byte more than the limit tells an output that is too long from one that just fits.
+    // One byte more than the limit distinguishes an output that is too long from one that just
+    // fits.
     let mut bounded = stdout.take(limit as u64 + 1);
     // Both pipes are read at once: one that is full and that no one reads would block the program.
     tokio::try_join!(

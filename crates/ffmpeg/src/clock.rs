@@ -13,15 +13,15 @@ use super::packet::Packet;
 /// again.
 const MIN_BACKWARD_JUMP_SECONDS: f64 = 0.25;
 
-/// Seconds by which a packet must lie behind all that came before it for the clock to have jumped.
-/// Below, something is missing. Players cut gaps of the same length out.
+/// Seconds by which a packet must be after all earlier ones to count as a jump of the clock. With
+/// less, something is missing. Players cut out gaps of the same length.
 const MIN_FORWARD_JUMP_SECONDS: f64 = 10.0;
 
-/// Seconds that a track may lose where a clock begins again. Coders begin sound before its first
-/// sample, and end it behind the last.
+/// Seconds that a track may lose where timestamps restart. Encoders start audio before its first
+/// sample, and end it after the last.
 const MAX_OVERLAP_SECONDS: f64 = 0.25;
 
-/// Longest time from one packet to the next that tells how far apart they are, in seconds.
+/// Longest time between two packets that counts as their usual distance, in seconds.
 const MAX_PACKET_SPACING_SECONDS: f64 = 60.0;
 
 /// Clocks of a source at most. The shifts of more do not fit a command line.
@@ -44,8 +44,8 @@ struct Track {
     last: f64,
     /// Seconds from one packet to the next.
     step: f64,
-    /// Seconds from when a packet is decoded to when it is shown, as the last one that has both
-    /// times tells: program streams tell when it is shown of some packets only, and how long of
+    /// Seconds from when a packet is decoded to when it is shown, taken from the last one that has
+    /// both times: program streams have presentation times for some packets only, and durations for
     /// none.
     delay: f64,
     /// The clock it is on.
@@ -73,12 +73,13 @@ struct Span {
 impl Clock {
     /// Takes the next packet of the file in.
     ///
-    /// A stream counts from its first key packet, as a copy of it does. A stream that goes back, or
-    /// ahead of everything, goes over to the clock that another one has gone over to, if its time
+    /// A stream counts from its first key packet, as a copy of it does. A stream that jumps back,
+    /// or ahead of all others, changes to the clock to which another one has changed, if its time
     /// fits there, else to a new one.
     pub(super) fn add(&mut self, packet: &Packet) {
         let known = self.tracks.get(&packet.stream).copied();
-        // Beyond repair nothing more is kept, or a source could fill the memory with clocks.
+        // If it cannot be repaired, nothing more is stored, or a source could fill the memory with
+        // clocks.
         if self.is_beyond_repair() || (known.is_none() && !packet.key) {
             return;
         }
@@ -159,9 +160,9 @@ impl Clock {
         self.epochs.len() > MAX_CLOCKS
     }
 
-    /// What brings all streams onto one clock that only goes forward; nothing where they are on
-    /// one. The pictures of every stretch follow those of the one before it, or its sound, where
-    /// there are none; and all streams of a stretch are moved alike, so that they stay together.
+    /// The correction that brings all streams onto one increasing clock; none if they are on one.
+    /// The pictures of every stretch follow those of the previous one, or its audio if there are
+    /// none; all streams of a stretch are shifted by the same amount, so that they stay in sync.
     pub(super) fn repair(&self) -> Option<ClockRepair> {
         let (first, later) = self.epochs.split_first()?;
         if later.is_empty() {
@@ -259,7 +260,7 @@ mod tests {
         Packet::parse(&line).unwrap()
     }
 
-    /// Pictures and sound of `seconds` from `start` on, as a multiplexer lays them.
+    /// Pictures and audio of `seconds` from `start` on, as a multiplexer interleaves them.
     fn programme(start: f64, seconds: u32) -> Vec<Packet> {
         let mut packets: Vec<Packet> = (0..seconds * 25)
             .map(|n| packet(0, start + f64::from(n) / 25.0, 0.04))
@@ -299,7 +300,7 @@ mod tests {
         assert_eq!(repaired(&programme(1.4, 30)), None);
         assert_eq!(repaired(&[]), None);
 
-        // Pictures go on while no one speaks for a minute.
+        // Pictures continue while there is no audio for a minute.
         let mut muted = programme(0.0, 100);
         muted.retain(|packet| packet.stream == 0 || !(20.0..80.0).contains(&packet.dts.unwrap()));
         assert_eq!(repaired(&muted), None);
@@ -344,7 +345,7 @@ mod tests {
     fn a_track_that_crosses_later_in_the_file_goes_over_to_the_same_clock() {
         let mut joined = [programme(20.0, 5), programme(1.0, 5)].concat();
 
-        // The last sound of the first part lies behind the first pictures of the second one.
+        // The last audio of the first part is after the first pictures of the second one.
         let is_late = |packet: &Packet| packet.stream == 1 && packet.dts.unwrap() > 20.0;
         let at = joined.iter().rposition(is_late).unwrap();
         let late = joined.remove(at);

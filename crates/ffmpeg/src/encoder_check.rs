@@ -1,5 +1,5 @@
-//! Whether this build, on this machine, really can encode what the profiles ask for. A build lists
-//! encoders whose device is not there: only encoding tells.
+//! Whether this build, on this machine, can really encode what the profiles need. A build lists
+//! encoders whose device is missing: only a test encode shows that.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the profile {profile:?} needs the encoder {encoder}, which does not work here: {reason}; install a build of ffmpeg (and a device) that \
-     has it, or take the profile out of LADDER_FILE"
+     has it, or remove the profile from LADDER_FILE"
 )]
 pub struct CannotEncode {
     /// The profile.

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use media::ladder::Limits;
 use url::Url;
 
-/// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no
-/// scripts, no images, no captures: a disguised one of those makes ffmpeg open local files or
-/// foreign hosts.
+/// Demuxers that read only the file they are given. No playlists, no concatenations, no scripts, no
+/// images, no captures: a disguised one of those makes ffmpeg open local files or foreign hosts.
 const ALLOWED_DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
 
 /// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes
@@ -65,8 +64,8 @@ impl Input {
         }
     }
 
-    /// A file of this machine, for the offline commands. A relative path is looked for in the
-    /// folder the run works in.
+    /// A file of this machine, for the offline commands. A relative path is resolved in the folder
+    /// of the run.
     #[must_use]
     pub fn file(path: &Path) -> Self {
         Self {
@@ -107,17 +106,17 @@ impl Input {
         }
     }
 
-    /// The same source, of which no picture larger than `pixels` is decoded: a container may
-    /// promise a small one, and a stream may turn into a large one on its way.
+    /// The same source, without decoding any picture larger than `pixels`: a container may declare
+    /// a small size, and a stream may change to a larger one.
     #[must_use]
     pub fn decoding(mut self, pixels: u64) -> Self {
         self.pixels = pixels;
         self
     }
 
-    /// The same source, read until all of its tracks are known where `deep` says so: at most 60 s
-    /// or 100 MB of it, instead of the first 5 s or 5 MB. Whoever takes pictures or sound of a
-    /// track must know it as the probe did.
+    /// The same source, read until all of its tracks are known if `deep` is set: at most 60 s or
+    /// 100 MB of it, instead of the first 5 s or 5 MB. Every reader must find the same tracks as
+    /// the probe.
     #[must_use]
     pub const fn looking(mut self, deep: bool) -> Self {
         self.deep = deep;

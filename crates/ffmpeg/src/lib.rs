@@ -1,11 +1,11 @@
-//! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this
-//! crate.
+//! The only access to ffmpeg and ffprobe: in production, only this crate starts processes.
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they
-//! may open), [`sniff`] (what the first bytes say, before any process starts), [`mod@probe`] (what
-//! a source holds and when), [`argv`] (the command lines, as values), [`sandbox`] (what every run
-//! is confined by), [`process`] (one supervised run), [`surplus_segments`] (the end of what it wrote),
-//! [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+//! may open), [`sniff`] (what the first bytes show, before any process starts), [`mod@probe`] (the
+//! content of a source and its times), [`argv`] (the command lines, as values), [`sandbox`] (the
+//! confinement of every run), [`process`] (one supervised run), [`surplus_segments`] (the end of
+//! what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is
+//! to encode).
 
 pub mod argv;
 pub mod encoder_check;

@@ -1,11 +1,11 @@
-//! Reading lines from a child without trusting it: neither a line nor the whole may grow without
+//! Reads lines from a child without trusting it: neither a line nor the total may grow without
 //! bound.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes at which longer lines are cut; nothing we read has lines of this length.
+/// Bytes at which longer lines are cut; no expected output has lines of this length.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// Calls `each` with every line of `reader`, without its line end, until the end of the stream.
@@ -53,8 +53,8 @@ impl LogTail {
     /// Kept bytes.
     const ROOM: usize = 8 * 1024;
 
-    /// Adds a line and forgets the oldest ones beyond the room. What titles and names in a source
-    /// bring into a log is kept from acting on the terminal of whoever reads it.
+    /// Adds a line and drops the oldest ones beyond the limit. Control characters from titles and
+    /// names in a source must not act on the terminal of a reader.
     pub(super) fn push(&mut self, line: &str) {
         if line.trim().is_empty() {
             return;

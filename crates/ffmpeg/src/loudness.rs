@@ -19,7 +19,7 @@ const MAX_GAIN_DB: f64 = 24.0;
 pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     let mut file = tokio::fs::File::open(file).await.ok()?;
     let length = file.metadata().await.ok()?.len();
-    // Every frame of sound has its measurement in the file, and only the last one counts.
+    // Every audio frame has its measurement in the file, and only the last one counts.
     file.seek(std::io::SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))
         .await
         .ok()?;

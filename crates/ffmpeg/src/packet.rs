@@ -1,7 +1,7 @@
 //! The packet lines ffprobe prints for `-of compact=print_section=0`: `key=value` pairs between
 //! bars.
 
-/// What we ask of every packet.
+/// The fields that are read of every packet.
 pub(super) const SHOW_ENTRIES: &str = "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=discard_padding";
 
 /// One packet of a source.
@@ -17,8 +17,7 @@ pub(super) struct Packet {
     pub(super) dts: Option<f64>,
     /// Seconds, 0 where unknown.
     pub(super) duration: f64,
-    /// Samples at its end that are decoded but never heard: what a coder filled its last packets up
-    /// with.
+    /// Samples at its end that are decoded but never played: the padding of the last packets.
     pub(super) padding: u32,
     /// Whether decoding can begin here.
     pub(super) key: bool,
@@ -27,7 +26,7 @@ pub(super) struct Packet {
 }
 
 impl Packet {
-    /// Reads one line; nothing when it is no packet.
+    /// Reads one line; none if it is not a packet.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut packet = Self {
             stream: u32::MAX,
@@ -59,7 +58,7 @@ impl Packet {
         (packet.stream != u32::MAX).then_some(packet)
     }
 
-    /// When it is shown, as well as the container tells.
+    /// When it is shown, as precisely as the container says.
     pub(super) fn time(&self) -> Option<f64> {
         self.pts.or(self.dts)
     }

@@ -17,7 +17,7 @@ use super::sandbox::SandboxPolicy;
 use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
 
-/// The exit code of a run of which more could not be decoded than `-max_error_rate` allows.
+/// The exit code of a run with more decoding errors than `-max_error_rate` allows.
 const DAMAGED_EXIT_CODE: i32 = 69;
 
 /// How long a run may take.
@@ -30,10 +30,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A run that moved nothing for so long is stalled.
+    /// A run without progress for this long is stalled.
     pub const STALL: Duration = Duration::from_secs(120);
 
-    /// At most `wall` in all, and [`Limits::STALL`] without a move.
+    /// At most `wall` in total, and [`Limits::STALL`] without progress.
     #[must_use]
     pub const fn new(wall: Duration) -> Self {
         Self {
@@ -49,8 +49,8 @@ pub struct Run<'a> {
     pub tool: &'a Tool,
     /// Its arguments, which ask for `-progress pipe:1`.
     pub args: &'a [String],
-    /// What it may reach and use: the folder it runs and writes in, and its source. The folders its
-    /// output goes to must be there.
+    /// What it may access and use: the folder in which it runs and writes, and its source. The
+    /// folders of its output must exist.
     pub policy: SandboxPolicy,
     /// How long it may take.
     pub limits: Limits,
@@ -74,11 +74,11 @@ pub struct Exit {
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By itself, with exit code 0. That is no proof of anything: the output must still be gated.
+    /// On its own, with exit code 0. That proves nothing: the output must still pass the gate.
     Finished,
-    /// By itself with an error, or by a signal that is not ours.
+    /// On its own with an error, or by a signal of another process.
     Failed(ExitStatus),
-    /// Because it was told to.
+    /// Because it was asked to.
     Stopped,
     /// It wanted more processor time, or a longer file, than its plan can need.
     Exceeded,
@@ -121,7 +121,7 @@ pub async fn run(run: Run<'_>) -> io::Result<Exit> {
     let mut tail = LogTail::default();
     let end = supervise(&run, &mut group, &mut tail).await;
 
-    // After an end by itself this finds the process reaped and does nothing.
+    // If the process has already ended and is reaped, this does nothing.
     group.kill().await;
     Ok(Exit {
         end: end?,
@@ -152,9 +152,9 @@ async fn supervise(run: &Run<'_>, group: &mut ProcessGroup, tail: &mut LogTail) 
             frames: tick.frames,
             out_time: tick.out_time,
             external: (run.external_work)(),
-            // Less than a hundredth of a processor is no work: out of memory, ffmpeg was seen to
-            // try again for ever, asleep in between. As many ticks as the stall time has seconds
-            // are that share, for ticks are hundredths of a second.
+            // Less than a hundredth of a processor is not work: when it is out of memory, ffmpeg
+            // can retry forever and sleep in between. As many ticks as the stall time has seconds
+            // are that share, because ticks are hundredths of a second.
             cpu: pid.and_then(cpu_ticks).unwrap_or(0) / run.limits.stall.as_secs().max(1),
         }
     };

@@ -13,7 +13,7 @@ pub struct ProgressUpdate {
     pub out_time: Duration,
     /// Media seconds per second of wall time; 0 while unknown.
     pub speed: f64,
-    /// Whether this is the last tick, which only a run that ends by itself has.
+    /// Whether this is the last tick, which only a run that ends on its own has.
     pub done: bool,
 }
 

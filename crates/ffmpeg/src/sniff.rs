@@ -4,7 +4,7 @@
 use media::ladder::Refusal;
 use streams::Code;
 
-/// So many bytes from the start of the object are enough for [`sniff`].
+/// Number of bytes from the start of the object that are enough for [`sniff`].
 pub const HEAD_BYTES: usize = 64 * 1024;
 
 /// What the first bytes say.
@@ -24,12 +24,12 @@ pub enum Sniff {
     Protected,
     /// A WebP that moves: a film, where ffmpeg can decode it.
     AnimatedWebp,
-    /// Perhaps media: let ffprobe tell.
+    /// Perhaps media: ffprobe decides.
     Perhaps,
 }
 
 impl Sniff {
-    /// The failure this means; nothing where probing shall decide.
+    /// The failure for this content; none if probing decides.
     #[must_use]
     pub const fn code(self) -> Option<Code> {
         match self {
@@ -43,7 +43,7 @@ impl Sniff {
         }
     }
 
-    /// What a probe that gives up means of such bytes, where that says more than the probe can.
+    /// The failure for such bytes when the probe gives up, if that says more than the probe can.
     #[must_use]
     pub fn explain(self, code: Code) -> Option<Refusal> {
         let is_unknown = matches!(
@@ -73,7 +73,7 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
         return Sniff::StillImage;
     }
 
-    // Playlists and scripts are texts as well, and have a code of their own.
+    // Playlists and scripts are texts as well, and have their own code.
     if let Some(what) = forbidden_format(head) {
         return Sniff::Forbidden(what);
     }
@@ -88,8 +88,8 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
     iso_media(head, size)
 }
 
-/// Where the index of ISO media begins that lies behind its media, so that the head does not show
-/// it; nothing for all others. What is there is for [`is_protected`].
+/// Where the index of ISO media begins if it is after the media, so that the head does not contain
+/// it; none for all others. The bytes there are for [`is_protected`].
 #[must_use]
 pub fn index_at(head: &[u8], size: u64) -> Option<u64> {
     let mut at = 0_u64;
@@ -172,7 +172,7 @@ fn is_still_image(head: &[u8]) -> bool {
     let riff_webp = starts(b"RIFF") && head.get(8..12) == Some(b"WEBP");
     let heif = head.get(4..8) == Some(b"ftyp")
         && matches!(head.get(8..12), Some(b"heic" | b"heix" | b"mif1" | b"avif"));
-    // A bitmap's header repeats zeros where a text that begins with the letters BM has none.
+    // The header of a bitmap has zeros where a text that begins with the letters BM has none.
     let bitmap = starts(b"BM") && head.get(6..10) == Some(&[0; 4]);
     let magics: [&[u8]; 5] = [b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"8BPS", b"\0\0\x01\0"];
     let png = starts(b"\x89PNG\r\n\x1a\n") && !is_animated_png(head);
@@ -180,8 +180,8 @@ fn is_still_image(head: &[u8]) -> bool {
     riff_webp || heif || bitmap || png || magics.into_iter().any(starts)
 }
 
-/// Playlists, manifests and scripts, also behind a byte order mark and white space, in any case of
-/// letters.
+/// Playlists, manifests and scripts, also after a byte order mark and white space, in upper or
+/// lower case.
 fn forbidden_format(head: &[u8]) -> Option<&'static str> {
     // Speech of telephones begins as scripts do.
     if head.starts_with(b"#!AMR") {
@@ -192,8 +192,8 @@ fn forbidden_format(head: &[u8]) -> Option<&'static str> {
     let text: Vec<u8> = text
         .iter()
         .copied()
-        // UTF-16 texts have a zero beside every letter, and begin with a mark of two bytes that are
-        // no letters.
+        // UTF-16 texts have a zero next to every letter, and begin with a mark of two bytes that
+        // are not letters.
         .filter(|byte| !matches!(byte, 0 | 0xfe | 0xff))
         .skip_while(u8::is_ascii_whitespace)
         .take(32)
@@ -229,7 +229,7 @@ fn forbidden_format(head: &[u8]) -> Option<&'static str> {
 fn is_text(head: &[u8]) -> bool {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // The head may end within a letter.
+        // The head may end within a character.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or("")
         }
@@ -241,9 +241,9 @@ fn is_text(head: &[u8]) -> bool {
             .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}'))
 }
 
-/// Walks the top-level boxes (ISO/IEC 14496-12 section 4.2) as far as the head shows them. Media
-/// data that ends behind the end of the object may be cut, or say a little too much: that is for
-/// its packets to tell.
+/// Walks the top-level boxes (ISO/IEC 14496-12 section 4.2) as far as the head contains them. Media
+/// data that ends after the end of the object may be cut, or its size may be slightly wrong: its
+/// packets decide that.
 fn iso_media(head: &[u8], size: u64) -> Sniff {
     if !matches!(
         head.get(4..8),

@@ -27,7 +27,7 @@ pub async fn join(folder: &Path, last: u32) -> io::Result<()> {
             .await?;
         file.write_all(&bytes).await?;
         file.flush().await?;
-        // It goes only now, so that an error on the way loses nothing.
+        // It is removed only now, so that an earlier error loses nothing.
         tokio::fs::remove_file(&rest).await?;
     }
 

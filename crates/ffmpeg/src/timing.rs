@@ -21,8 +21,8 @@ pub(super) struct Spans {
     kept: usize,
 }
 
-/// So many times of pictures are kept at most: five hours of 60 a second, in 16 MB. What comes
-/// later does not count for the rate.
+/// Largest number of picture times that are kept: five hours of 60 a second, in 16 MB. Later ones
+/// do not count for the rate.
 const MAX_FRAME_TIMES: usize = 1 << 20;
 
 /// The times of pictures of one stream, as their packets came.
@@ -37,7 +37,7 @@ pub(super) struct FrameTimes {
 }
 
 impl FrameTimes {
-    /// Takes in a packet whose picture is shown.
+    /// Adds a packet whose picture is shown.
     pub(super) fn add(&mut self, packet: &Packet) {
         self.count += 1;
         self.shown.extend(packet.pts);
@@ -75,7 +75,7 @@ pub(super) struct Span {
     pub(super) last: f64,
     /// End of the last sample; equal to `last` where the container gives no durations.
     pub(super) end: f64,
-    /// Samples before the end that are never heard.
+    /// Samples before the end that are never played.
     pub(super) padding: u32,
     /// Seconds of the longest packet; the time from one to the next where the container gives no
     /// durations.
@@ -119,8 +119,8 @@ impl Spans {
         };
         span.packet = span.packet.max(length.min(MAX_PACKET_SECONDS));
         span.untimed = 0;
-        // What fills up the end may take more than one packet; in the midst of a stream it says
-        // nothing of its end.
+        // The padding at the end may take more than one packet; in the middle of a stream it says
+        // nothing about the end.
         span.padding = match packet.padding {
             0 => 0,
             samples => span.padding.saturating_add(samples),
@@ -192,7 +192,7 @@ pub(super) fn cadence(
         .map(FrameTimes::cut)
         .unwrap_or_default();
     let last = ending.to_the_end(stream);
-    // Where the ending begins in the beginning, it holds all of it, or goes on from there.
+    // If the ending starts within the beginning, it contains all of it, or continues from there.
     let seen_from = last.iter().copied().fold(f64::INFINITY, f64::min);
     let first: Vec<f64> = first
         .into_iter()
@@ -208,7 +208,7 @@ pub(super) fn places(packets: &[Packet], most: usize) -> Vec<FrameTimes> {
     let mut places: Vec<FrameTimes> = Vec::new();
     let (mut count, mut decoded) = (0, None);
     for packet in packets {
-        // Decoding times only rise within a place, so one that goes back is of the next place.
+        // Decoding times only increase within a place, so a smaller one belongs to the next place.
         let back = packet
             .dts
             .zip(decoded)
@@ -260,8 +260,8 @@ pub(super) fn intervals(times: &[f64], packets: usize) -> String {
         .join(",")
 }
 
-/// Seconds from each key frame to the time that was sought; nothing when a seek did not land on a
-/// key frame at or before its time.
+/// Seconds from each key frame to the time that was sought; none if a seek did not land on a key
+/// frame at or before its time.
 pub(super) fn leads(times: &[f64], landed: &[Packet]) -> Option<Vec<f64>> {
     /// Printed times are rounded to microseconds.
     const ROUNDING: f64 = 2e-6;

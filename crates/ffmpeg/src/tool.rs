@@ -1,5 +1,5 @@
-//! Where ffmpeg and ffprobe are, which build they are, and whether that build can do what we ask of
-//! it.
+//! Where ffmpeg and ffprobe are, which build they are, and whether that build has everything that
+//! is needed.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,7 +15,8 @@ use super::sandbox::{ResourceLimits, SandboxPolicy};
 /// Encoders a build must have.
 pub const REQUIRED_ENCODERS: &[&str] = &["aac", "libx264", "rawvideo"];
 
-/// Decoders a build must have beside its own: these alone know of transparency in VP8 and VP9.
+/// Decoders that a build must have in addition to those of ffmpeg: only these decode transparency
+/// in VP8 and VP9.
 pub const REQUIRED_DECODERS: &[&str] = &["libvpx", "libvpx-vp9"];
 
 /// Filters a build must have.

@@ -1,5 +1,5 @@
-//! Tells a slow run from a stalled one: a run lives as long as its frames, its reads or its
-//! processor time move.
+//! Distinguishes a slow run from a stalled one: a run is alive as long as its frames, its reads or
+//! its processor time increase.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub(super) struct Work {
     pub(super) cpu: u64,
 }
 
-/// Ends when `work` gave equal values for `stall`. It looks often enough to be late by an eighth of
-/// that at most.
+/// Ends when `work` has returned equal values for `stall`. It checks often enough to be late by at
+/// most an eighth of that.
 pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     let period = (stall / 8).clamp(Duration::from_millis(10), Duration::from_secs(5));
     let (mut last, mut moved) = (work(), Instant::now());
@@ -35,13 +35,13 @@ pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     }
 }
 
-/// Processor time of a process in clock ticks (proc(5), `utime` and `stime`); nothing where there
-/// is no such file.
+/// Processor time of a process in clock ticks (proc(5), `utime` and `stime`); none if there is no
+/// such file.
 pub(super) fn cpu_ticks(pid: u32) -> Option<u64> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Processor time of a process and of all its threads; nothing where the system does not tell.
+/// Processor time of a process and of all its threads; none if the system does not report it.
 pub(super) fn processor_time(pid: u32) -> Option<Duration> {
     let ticks = cpu_ticks(pid)?;
     let milliseconds = ticks.checked_mul(1000)? / rustix::param::clock_ticks_per_second().max(1);

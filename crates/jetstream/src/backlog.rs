@@ -9,8 +9,7 @@ use super::Nats;
 pub struct Backlog {
     /// Messages that no one was given yet.
     pub waiting: u64,
-    /// Messages that were handed out and not settled, those that come again after a pause among
-    /// them.
+    /// Messages that were delivered and not settled, including those that wait for redelivery.
     pub in_flight: u64,
     /// Pulls that wait for a message: about one for each worker with a free slot.
     pub pulls: u64,
@@ -20,7 +19,7 @@ impl Backlog {
     /// Asks the server.
     ///
     /// # Errors
-    /// Why there is no answer, such as a consumer that is not there.
+    /// Why there is no answer, such as a missing consumer.
     pub async fn of(nats: &Nats, stream: &str, durable: &str) -> Result<Self, String> {
         let consumer: Result<Consumer<pull::Config>, _> =
             nats.js.get_consumer_from_stream(durable, stream).await;
@@ -48,8 +47,8 @@ impl Backlog {
         }
     }
 
-    /// Tasks that can be worked on at a time, as far as can be seen: those in work, and a slot
-    /// behind each pull.
+    /// Tasks that can be worked on at a time, as far as is known: those in work, and a slot for
+    /// each pull.
     #[must_use]
     pub const fn capacity(self) -> u64 {
         self.in_flight + self.pulls

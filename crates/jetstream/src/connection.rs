@@ -1,4 +1,4 @@
-//! The connection to NATS, and the refusal of servers that cannot keep the promises we build on.
+//! The connection to NATS, and the refusal of servers without the required guarantees.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::identity::{Identity, unfit_file};
 use super::refusal::advice;
 use super::{ConnectionHealth, NatsSettings};
 
-/// How long one server may take to let us in.
+/// How long one server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no usable connection.
@@ -28,7 +28,7 @@ pub enum ConnectError {
         /// What is wrong with it and what it should be, without any secret.
         reason: String,
     },
-    /// The server could not be reached or refused us.
+    /// The server could not be reached or refused the connection.
     #[error("cannot connect to NATS at {url}: {reason}; {fix}")]
     Unreachable {
         /// The URLs without user information.
@@ -56,12 +56,12 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Connects to any of the servers, keeps reconnecting for ever, and refuses servers older than
+    /// Connects to any of the servers, keeps reconnecting forever, and refuses servers older than
     /// the contract allows.
     ///
     /// # Errors
-    /// When a setting is of no use, no server can be reached within five seconds each, they refuse
-    /// us, or are too old.
+    /// When a setting is not valid, no server can be reached within five seconds each, they refuse
+    /// the connection, or are too old.
     pub async fn connect(settings: &NatsSettings) -> Result<Self, ConnectError> {
         let servers = settings.servers()?;
         let identity = Identity::of(settings, servers.login.as_ref())?;
@@ -85,7 +85,7 @@ impl Nats {
                 async move { watcher.observe(&event) }
             });
 
-        // Without `require_tls` the client goes on in plain text where the server offers no TLS.
+        // Without `require_tls` the client continues in plain text if the server offers no TLS.
         if servers.tls || settings.ca.is_some() || settings.certificate.is_some() {
             options = options.require_tls(true);
         }
@@ -146,13 +146,13 @@ impl Nats {
             .is_err()
         {
             tracing::warn!(
-                "NATS did not take the last messages within 5 seconds; unacknowledged tasks are delivered again"
+                "NATS did not accept the last messages within 5 seconds; unacknowledged tasks are delivered again"
             );
         }
     }
 }
 
-/// Hears what the client says of the connection.
+/// Handles the events of the connection.
 #[derive(Clone)]
 struct Watcher {
     connected: Arc<AtomicBool>,
@@ -186,7 +186,7 @@ impl Watcher {
         }
     }
 
-    /// The server denies us something, or is about to end the connection.
+    /// The server denies an operation, or is about to end the connection.
     fn record_server_error(&self, error: &ServerError) {
         let words = error.to_string();
         // Without the first letter, so that its case does not matter.
@@ -194,7 +194,7 @@ impl Watcher {
             if self.health.denied(&words) {
                 tracing::warn!(
                     reason = words,
-                    "NATS does not let us do something; see /readyz and docs/nats.md"
+                    "NATS denied an operation; see /readyz and docs/nats.md"
                 );
             }
         } else {
@@ -203,8 +203,8 @@ impl Watcher {
         }
     }
 
-    /// Why a connection did not come about, with the setting to look at. A file that cannot be read
-    /// tells more than the client does.
+    /// Why a connection failed, with the setting to check. A file that cannot be read explains more
+    /// than the client does.
     fn explain_failure(&self, reason: &str) -> String {
         let unreadable = self
             .identity
@@ -276,8 +276,8 @@ fn certificates(setting: &'static str, path: &Path) -> Result<(), ConnectError> 
     }
 }
 
-/// Options with who we are, asked for at each connect. A file that is of no use now is reported at
-/// once.
+/// Options with the identity, which is read at each connect. A file that is not usable now is
+/// reported at once.
 fn add_identity(identity: Option<Identity>) -> Result<ConnectOptions, ConnectError> {
     let Some(identity) = identity else {
         return Ok(ConnectOptions::new());

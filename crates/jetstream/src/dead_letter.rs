@@ -1,5 +1,4 @@
-//! Dead letters as messages: what could not be done, with the original bytes, the original headers,
-//! and the reason.
+//! Dead letters as messages: the original bytes, the original headers, and the reason.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -8,7 +7,8 @@ use streams::{Code, dead};
 
 use super::OutboundMessage;
 
-/// Bytes that the protocol and the headers of a compare-and-set publish take beside a letter's own.
+/// Bytes that the protocol and the headers of a compare-and-set publish take in addition to a dead
+/// letter itself.
 const PUBLISH_OVERHEAD: usize = 512;
 
 /// Why a message is a dead letter.
@@ -24,12 +24,12 @@ pub struct DeadLetterReason<'a> {
     pub code: Code,
     /// One sentence.
     pub reason: &'a str,
-    /// More of what is known, as headers.
+    /// More information, as headers.
     pub more: &'a [(&'static str, String)],
 }
 
-/// The letter on `subject` about a message of `payload` and `original` headers. Its id names that
-/// message.
+/// The dead letter on `subject` about a message with `payload` and `original` headers. Its id names
+/// that message.
 ///
 /// It fits a server that takes `limit` bytes in one message. Left out is, in this order: the
 /// original headers where they are long ([`dead::CUT`]), what more is known where that is, and what
@@ -82,7 +82,7 @@ pub fn dead_letter(
 fn size(headers: &HeaderMap) -> usize {
     let of = |(name, values): (&async_nats::HeaderName, &Vec<async_nats::HeaderValue>)| -> usize {
         let name: &str = name.as_ref();
-        // Each value takes a line of its own, `name: value` and CR LF.
+        // Each value takes its own line, `name: value` and CR LF.
         values
             .iter()
             .map(|value| name.len() + value.as_str().len() + 4)

@@ -29,9 +29,8 @@ pub enum Disposition {
 pub struct Slot(CancellationToken);
 
 impl Slot {
-    /// Gives the place to the next message before this one is settled: when what is left of its
-    /// work hardly needs what there is so little of. As many works may go on like that as there are
-    /// places.
+    /// Frees the slot for the next message before this one is settled, when the rest of its work
+    /// hardly needs the scarce resource. As many works may continue like this as there are slots.
     pub fn free(&self) {
         self.0.cancel();
     }
@@ -42,7 +41,7 @@ impl Slot {
     }
 }
 
-/// A message in our hands until `ack_wait` has passed since the last confirmed
+/// A message that this process holds until `ack_wait` has passed since the last confirmed
 /// [`Delivery::heartbeat`].
 #[derive(Debug)]
 pub struct Delivery {
@@ -61,8 +60,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Takes charge of a message that came by `nats`; nothing when its reply subject does not say
-    /// where it comes from.
+    /// Takes charge of a message that came by `nats`; none if its reply subject does not say where
+    /// it comes from.
     #[must_use]
     pub fn new(message: Message, nats: &Nats) -> Option<Self> {
         let (seq, time) = message
@@ -116,14 +115,13 @@ impl Delivery {
         &self.payload
     }
 
-    /// Tells the server that the work goes on (`+WPI`), so that `ack_wait` begins again. Whether
-    /// the server confirmed it.
+    /// Sends a heartbeat (`+WPI`), so that `ack_wait` begins again. Returns whether the server
+    /// confirmed it.
     pub async fn heartbeat(&self) -> bool {
         self.store.reply(self, "+WPI".into()).await
     }
 
-    /// Settles the message. An acknowledgement that got lost only means that the message comes
-    /// again.
+    /// Settles the message. A lost acknowledgement only means that the message is delivered again.
     pub async fn settle(&self, settlement: Disposition) {
         let body = match settlement {
             Disposition::LeaveUnacked => return,
@@ -141,7 +139,7 @@ impl Delivery {
         tracing::warn!(
             subject = self.subject(),
             ?settlement,
-            "the server did not confirm; the message will come again"
+            "the server did not confirm; the message will be delivered again"
         );
     }
 }

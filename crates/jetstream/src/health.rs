@@ -1,9 +1,9 @@
 //! What of NATS did not work when it was last tried: what readiness reports, with the server's
 //! words and the fix.
 //!
-//! Everything we do at a server is a message on a subject, and permissions, streams and consumers
-//! are given by subjects. So what failed is kept under the subject, widened to the permission that
-//! covers it, and goes as soon as something works there.
+//! Every request to a server is a message on a subject, and permissions, streams and consumers are
+//! identified by subjects. So a failure is kept under the subject, widened to the permission that
+//! covers it, and removed as soon as something works there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use streams::topology;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long something must have failed until it is reported: a leader that is elected, or a server
-/// that starts, is no trouble.
+/// How long something must have failed until it is reported: an election of a leader, or the start
+/// of a server, is not a problem.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
-/// How long after the last try something is still reported. Whoever goes on tries at least twice in
-/// that time; what no one tries any more says nothing of how things are.
+/// How long after the last attempt a failure is still reported. Active code tries at least twice in
+/// that time; a failure that is no longer retried says nothing about the current state.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Most subjects that are kept.
 const MAX_SUBJECTS: usize = 100;
@@ -60,7 +60,7 @@ struct Failure {
 enum Cause {
     /// No answer, or not the one there should be.
     Failed,
-    /// The server said that we have no permission.
+    /// The server reported a missing permission.
     Denied,
 }
 
@@ -131,8 +131,8 @@ impl ConnectionHealth {
         self.note((verb, permission(&self.api, subject)), words, Cause::Denied)
     }
 
-    /// A subject is about to be subscribed to. The server says nothing where that is allowed, so
-    /// what it said before is forgotten.
+    /// A subject is about to be subscribed to. The server does not answer if that is allowed, so an
+    /// earlier denial is dropped.
     pub(super) fn subscribing(&self, subject: &str) {
         let operation = (Verb::Subscribe, permission(&self.api, subject));
         self.seen
@@ -149,7 +149,7 @@ impl ConnectionHealth {
         self.seen.send_replace(Observed::default());
     }
 
-    /// What keeps us from our work, each with its fix.
+    /// What prevents this process from working, each with its fix.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let seen = self.seen.borrow();
@@ -171,7 +171,7 @@ impl ConnectionHealth {
         }
     }
 
-    /// Waits until the server denies us something; for commands, which would else wait for an
+    /// Waits until the server denies an operation; for commands, which would otherwise wait for an
     /// answer that never comes.
     pub async fn denial(&self) -> String {
         let mut seen = self.seen.subscribe();
@@ -185,7 +185,7 @@ impl ConnectionHealth {
 
         match seen.wait_for(|seen| first(seen).is_some()).await {
             Ok(seen) => first(&seen).unwrap_or_default(),
-            // Not while we hold the sender.
+            // Not while this code holds the sender.
             Err(_) => std::future::pending().await,
         }
     }
@@ -194,8 +194,7 @@ impl ConnectionHealth {
     fn note(&self, operation: Operation, words: &str, cause: Cause) -> bool {
         let mut is_news = false;
         self.seen.send_modify(|seen| {
-            // A subscription that was denied is not tried again by itself, so its failure does not
-            // grow stale.
+            // A denied subscription is not retried automatically, so its failure does not expire.
             seen.failures.retain(|(verb, _), failure| {
                 *verb == Verb::Subscribe || failure.last.elapsed() < FORGOTTEN_AFTER
             });

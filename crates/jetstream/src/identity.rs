@@ -1,5 +1,5 @@
-//! Who we are for NATS, read at every connect: files that hold secrets are exchanged under a
-//! running process.
+//! The identity of this process for NATS, read at every connect: files with secrets are rotated
+//! while a process runs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::settings::Login;
 use super::{ConnectError, NatsSettings};
 
-/// How a server is told who we are. Of files only the path is kept.
+/// How this process identifies itself to a server. Of files only the path is kept.
 #[derive(Debug, Clone)]
 pub(super) enum Identity {
     /// A credentials file: a JWT and the seed of its key.
@@ -63,7 +63,7 @@ impl Identity {
         Ok(credentials.or(nkey).or(named).or(token).or(in_url))
     }
 
-    /// What a server is to be told that wants `nonce` to be signed, with the files as they are now.
+    /// The credentials for a server that requests a signature of `nonce`, with the current files.
     pub(super) fn read(&self, nonce: &[u8]) -> Result<Auth, ConnectError> {
         let mut auth = Auth::new();
         match self {
@@ -97,7 +97,7 @@ impl Identity {
         self.read(nonce).map_err(AuthError::new)
     }
 
-    /// What to look at when a server refuses us.
+    /// What to check when a server refuses the connection.
     pub(super) const fn setting(&self) -> &'static str {
         match self {
             Self::Credentials(_) => "the credentials file NATS_CREDENTIALS",
@@ -129,7 +129,7 @@ fn credentials(path: &Path) -> Result<(String, KeyPair), ConnectError> {
         _ => Err(unfit_file(
             "NATS_CREDENTIALS",
             path,
-            "is no credentials file, which has the JWT of a user and the seed of its key",
+            "is not a credentials file, which has the JWT of a user and the seed of its key",
         )),
     }
 }

@@ -1,6 +1,6 @@
-//! The subjects of a stream, as its leader counts them. By a request of our own: the client's asks
-//! for the first page twice, and of all that the service asks NATS for these lists are the most
-//! frequent.
+//! The subjects of a stream, as its leader counts them. Uses its own request: that of the client
+//! requests the first page twice, and these lists are the most frequent requests of the service to
+//! NATS.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! The log: compare-and-set publishing (`Nats-Expected-Last-Subject-Sequence`) and leader reads.
 //!
-//! A publish that timed out may have landed, so every publish is repeated until the server
-//! acknowledges it or says that someone was first; then the winner is read, for it may be our own.
-//! Reads and writes wait for the server however long it takes: a caller that must not wait drops
-//! the future.
+//! A publish that timed out may have been stored, so every publish is repeated until the server
+//! acknowledges it or reports that another message was first; then the winner is read, because it
+//! may be the same message. Reads and writes wait for the server however long it takes: a caller
+//! that must not wait drops the future.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{Backlog, Nats, NewerMessages};
 /// What became of a compare-and-set publish.
 #[derive(Debug, Clone)]
 pub enum CreateOutcome {
-    /// Ours is the message, stored at this sequence.
+    /// The message of the caller is the one stored, at this sequence.
     Created(u64),
     /// Someone was first; this is the message that exists.
     AlreadyExists(StoredMessage),
@@ -29,14 +29,14 @@ pub enum CreateOutcome {
 /// What became of a task that was to be queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enqueued {
-    /// It is on the queue, put there by us or before us.
+    /// It is on the queue, put there now or earlier.
     Queued,
-    /// The queue is full; the sweep will come back to it.
+    /// The queue is full; the sweep will return to it.
     Full,
 }
 
-/// The server will never take this message: trying again is of no use. Who meets this keeps what it
-/// was about as a dead letter.
+/// The server will never accept this message: retrying is useless. The caller publishes its subject
+/// as a dead letter.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "NATS refuses a message on {subject}: {reason}; it must take {} bytes (max_payload of the server, max_msg_size of the stream)",
@@ -85,7 +85,7 @@ impl Log {
         &self.newer
     }
 
-    /// Bytes that the server takes in one message, headers and all.
+    /// Bytes that the server accepts in one message, including headers.
     #[must_use]
     pub fn max_payload(&self) -> usize {
         self.store.max_payload()
@@ -109,8 +109,8 @@ impl Log {
         self.repeat_until_answered("read", subject, read).await
     }
 
-    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not
-    /// any more.
+    /// The message at `seq`, as the stream's leader has it; none if it does not exist, or no longer
+    /// exists.
     pub async fn at(&self, stream: &str, seq: u64) -> Option<StoredMessage> {
         let read = || store::at(self.nats(), stream, seq);
         self.repeat_until_answered("read", stream, read).await
@@ -158,7 +158,7 @@ impl Log {
                         return Ok(CreateOutcome::Created(winner.seq));
                     }
                     Some(winner) => return Ok(CreateOutcome::AlreadyExists(winner)),
-                    // What was there aged out; now ours may be the first.
+                    // The earlier message has expired; now this one may be the first.
                     None => expected = 0,
                 },
                 Err(failure) => {
@@ -170,9 +170,9 @@ impl Log {
         }
     }
 
-    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A
-    /// letter of another id on the same subject is about a message of a former life of its stream,
-    /// which had the same number, and stays as well.
+    /// Publishes a dead letter once, however often it is tried. Its id names what it is about. A
+    /// dead letter with another id on the same subject is about a message of an earlier life of its
+    /// stream, which had the same number, and stays as well.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
@@ -189,9 +189,9 @@ impl Log {
 
     /// Appends `message`, once however often it is tried, and returns its sequence.
     ///
-    /// The server drops a second copy for as long as it remembers ids, which is the stream's
-    /// duplicate window. A server that was away for longer has forgotten, so before each repetition
-    /// the subject is searched for our own message.
+    /// The server drops a second copy within the duplicate window of the stream. A server that was
+    /// down for longer no longer has the ids, so the subject is searched for the same message
+    /// before each repetition.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.

@@ -43,7 +43,7 @@ impl StoredMessage {
 
 const CONTENT_TYPE: &str = "Content-Type";
 
-/// A message to publish. Its `Nats-Msg-Id` tells our own message from another writer's.
+/// A message to publish. Its `Nats-Msg-Id` distinguishes it from the message of another writer.
 #[derive(Debug, Clone)]
 pub struct OutboundMessage {
     pub(super) subject: String,
@@ -95,7 +95,7 @@ impl OutboundMessage {
         let is_type =
             |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(CONTENT_TYPE);
 
-        // Names differ by their case, and whoever reads them takes whichever comes first.
+        // Names are case-sensitive, and readers take the first match.
         if original.iter().any(|(name, _)| is_type(name)) {
             self.headers = HeaderMap::new();
         }

@@ -8,9 +8,9 @@ use streams::Unread;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a message that needs a newer release is left before it is looked at again.
+/// How long a message that needs a newer release is left before it is checked again.
 pub const NEWER_PAUSE: Duration = Duration::from_secs(30);
-/// How long such a message is named after it was last seen: until two looks at it were missed.
+/// How long such a message is reported after it was last seen: until two checks were missed.
 const REPORTED_FOR: Duration = Duration::from_secs(3 * NEWER_PAUSE.as_secs());
 /// Most messages that are named.
 const MAX_REPORTED: usize = 20;

@@ -2,9 +2,9 @@
 //! starving lo.
 //!
 //! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that
-//! arrives when the last slot was just taken is handed back before any attempt is counted. The open
-//! pulls live in this loop and nowhere else, because a pull that is dropped with a message in
-//! flight parks that message until `ack_wait`.
+//! arrives when the last slot was just taken is returned before any attempt is counted. The open
+//! pulls exist only in this loop, because a pull that is dropped with a message in flight parks
+//! that message until `ack_wait`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use super::{Delivery, Disposition, Nats};
 
 /// How long an idle pull waits at the server.
 const PULL_EXPIRY: Duration = Duration::from_secs(20);
-/// How long a server may be silent that was asked for what is there.
+/// How long a server may take to answer a pull without waiting.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after an error the loop tries again.
 const ERROR_BACKOFF: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ pub async fn pull<H, F, M, G>(
 
     let start = |message| {
         if let Some(delivery) = Delivery::new(message, nats) {
-            // What a pull still brings after `stop` is handed back unseen.
+            // A message that a pull still delivers after `stop` is returned unread.
             let permit = Arc::clone(&slots)
                 .try_acquire_owned()
                 .ok()
@@ -97,8 +97,8 @@ pub async fn pull<H, F, M, G>(
             request_messages(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
         }
 
-        // Where a pull is open on each lane, a slot that frees changes nothing: messages come by
-        // themselves.
+        // If a pull is open on each lane, a freed slot changes nothing: messages are delivered
+        // without another request.
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
             (lane, next) = next_message(&mut open) => match next {
@@ -130,8 +130,8 @@ pub async fn pull<H, F, M, G>(
     tracker.wait().await;
 }
 
-/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the
-/// last lane does, so that it moves however full the first one is.
+/// Which lane is next: the first lane has precedence, but after three of its messages in a row one
+/// of the last lane follows, so that it makes progress however full the first one is.
 #[derive(Debug, Default)]
 struct LaneRotation {
     urgent: usize,
@@ -181,9 +181,9 @@ impl Drop for BusySlot {
     }
 }
 
-/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot
-/// that is freed early goes to the next message while the work goes on in one of as many `tails`;
-/// where those are taken it stays, so that what is left of the work cannot pile up.
+/// Handles one message in its slot, or returns it if the last slot was just taken. A slot that is
+/// freed early goes to the next message while the work continues in one of as many `tails`; if
+/// those are taken, the slot stays occupied, so that unfinished work cannot pile up.
 async fn run<H, F>(
     delivery: Arc<Delivery>,
     taken: Option<BusySlot>,
@@ -217,7 +217,8 @@ async fn run<H, F>(
     delivery.settle(settlement).await;
 }
 
-/// Asks every lane for what is there, then leaves a long pull open on each while slots are free.
+/// Pulls the waiting messages of every lane, then leaves a long pull open on each while slots are
+/// free.
 async fn request_messages(
     nats: &Nats,
     consumers: &[Consumer<pull::Config>],
@@ -232,7 +233,7 @@ async fn request_messages(
     }
 
     for (consumer, open) in consumers.iter().zip(open) {
-        // Both lanes may ask for the same slot; what comes beyond it is handed back.
+        // Both lanes may ask for the same slot; the surplus message is returned.
         let free = slots.available_permits();
         if free > 0 && open.is_none() {
             *open = open_long_pull(consumer, free).await;
@@ -240,8 +241,8 @@ async fn request_messages(
     }
 }
 
-/// Asks one lane for what is there, without waiting, while there are free slots and no long pull
-/// already waits. How much came.
+/// Pulls the waiting messages of one lane, without waiting, while there are free slots and no long
+/// pull already waits. Returns their number.
 async fn request_available(
     nats: &Nats,
     consumer: &Consumer<pull::Config>,

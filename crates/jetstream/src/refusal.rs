@@ -1,4 +1,4 @@
-//! What to do about a server that refuses us.
+//! What to do about a server that refuses the connection.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use async_nats::{ConnectError, ConnectErrorKind};
 use super::NatsSettings;
 use super::identity::Identity;
 
-/// What to do about a refused connection, by the setting that can mend it.
+/// What to do about a refused connection, by the setting that can fix it.
 pub(super) fn advice(
     error: &ConnectError,
     settings: &NatsSettings,
@@ -23,7 +23,7 @@ pub(super) fn advice(
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => match identity {
             Some(identity) => format!("check {}, and that the server knows it", identity.setting()),
             None => {
-                "the server wants to know who we are: set NATS_CREDENTIALS, NATS_NKEY, or a user in NATS_URL".to_owned()
+                "the server requires authentication: set NATS_CREDENTIALS, NATS_NKEY, or a user in NATS_URL".to_owned()
             }
         },
         ConnectErrorKind::Tls => "check NATS_CA, NATS_CERT and NATS_KEY".to_owned(),
@@ -75,13 +75,13 @@ fn about_tls(trouble: &rustls::Error, settings: &NatsSettings) -> String {
                 .to_owned(),
         },
         AlertReceived(AlertDescription::CertificateRequired) => {
-            "the server wants a certificate of ours: set NATS_CERT and NATS_KEY".to_owned()
+            "the server requires a client certificate: set NATS_CERT and NATS_KEY".to_owned()
         }
         AlertReceived(_) if settings.certificate.is_some() => {
             "the server does not accept the certificate NATS_CERT".to_owned()
         }
         AlertReceived(_) => {
-            "the server may want a certificate of ours: set NATS_CERT and NATS_KEY".to_owned()
+            "the server may require a client certificate: set NATS_CERT and NATS_KEY".to_owned()
         }
         InvalidMessage(_) => {
             "the server does not speak TLS: turn it on there, or use nats:// in NATS_URL".to_owned()

@@ -13,7 +13,7 @@ use super::ConnectError;
 /// Where JetStream's API is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Api {
-    /// At the servers we connect to.
+    /// At the servers of the connection.
     #[default]
     Here,
     /// In a domain behind leaf nodes.
@@ -55,7 +55,7 @@ pub struct NatsSettings {
     /// PEM file of the authorities that sign the servers' certificates; those of the system when
     /// absent.
     pub ca: Option<PathBuf>,
-    /// PEM file of our own certificate, for servers that ask for one; needs `key`.
+    /// PEM file of the client certificate, for servers that require one; needs `key`.
     pub certificate: Option<PathBuf>,
     /// PEM file of the private key of `certificate`.
     pub key: Option<PathBuf>,
@@ -119,7 +119,7 @@ impl NatsSettings {
             // A slash in a password makes a path of its rest, and a host of the user.
             if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some()
             {
-                return Err(refuse("goes on after the port"));
+                return Err(refuse("continues after the port"));
             }
 
             let login = Login::of(&url);
@@ -146,9 +146,10 @@ impl NatsSettings {
 pub(super) struct Servers {
     /// The servers, without user information.
     pub(super) addresses: Vec<ServerAddr>,
-    /// Who we are, where the URLs say it.
+    /// The identity, if the URLs contain it.
     pub(super) login: Option<Login>,
-    /// Whether one of them demands TLS. Then all do: a cluster tells of servers that no URL names.
+    /// Whether one of them requires TLS. Then all do: a cluster announces servers that no URL
+    /// names.
     pub(super) tls: bool,
 }
 

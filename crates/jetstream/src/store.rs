@@ -24,7 +24,7 @@ use super::{Backlog, Delivery, Nats};
 /// Why a publish did not get through as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishFailure {
-    /// Another message is where ours was to be the first.
+    /// Another message is already where this one should be the first.
     #[error("another message was first")]
     Taken,
     /// The stream is at a limit.
@@ -46,7 +46,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The connection to the server. A model has none, and panics.
     fn nats(&self) -> &Nats;
 
-    /// Bytes that the server takes in one message, headers and all.
+    /// Bytes that the server accepts in one message, including headers.
     fn max_payload(&self) -> usize;
 
     /// The pause after a first setback.
@@ -177,13 +177,13 @@ impl Store for Nats {
                 _ => PublishFailure::NoAck(server_message(&error)),
             });
 
-        // `Taken` and `Refused` are answers as well, which prove that we may publish to the
+        // `Taken` and `Refused` are answers as well, which prove the permission to publish to the
         // subject.
         match &sent {
             Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => {
                 self.health.worked(&message.subject)
             }
-            // A full queue is no trouble: its task is planned again.
+            // A full queue is not a problem: its task is queued again.
             Err(PublishFailure::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
             Err(PublishFailure::Full(reason) | PublishFailure::NoAck(reason)) => {
                 self.health.failed(&message.subject, reason)
@@ -232,7 +232,7 @@ pub(super) async fn queue_size(nats: &Nats) -> Result<(u64, i64), String> {
     Ok((info.state.messages, info.config.max_messages))
 }
 
-/// An answer to a request to JetStream's API, after readiness heard of it.
+/// An answer to a request to the JetStream API, after readiness was updated.
 fn record_result<T>(nats: &Nats, request: &str, answer: Result<T, String>) -> Result<T, String> {
     nats.health.note_request(request, &answer);
     answer

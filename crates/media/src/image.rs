@@ -6,7 +6,7 @@ use jpeg_encoder::{ColorType, Encoder, EncodingError};
 /// side of a fade.
 pub const MIN_POSTER_SCORE: f64 = 10.0;
 
-/// One pixel of so many is looked at: enough to judge, and little work.
+/// One pixel in this many is checked: enough to judge, and little work.
 const PIXEL_STEP: usize = 7;
 
 /// Mean luma from which on a picture is no longer dark, 0 to 255.
@@ -32,7 +32,7 @@ impl Picture {
         }
     }
 
-    /// A picture of these pixels; nothing when they are too few or too many.
+    /// A picture of these pixels; none if they are too few or too many.
     #[must_use]
     pub fn of(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
         (pixels.len() == width * height * 3).then_some(Self {

@@ -3,7 +3,7 @@
 //! - [`ladder`]: a probe in, a plan with reasons out.
 //! - [`playlist`]: the text of every kind of playlist, and measured bandwidth.
 //! - [`cmaf`]: what an init or media segment says, and the gates it has to pass.
-//! - [`levels`]: how loud sound is, beside what it was made of.
+//! - [`levels`]: the level of audio, compared with its input.
 //! - [`image`]: how much a picture shows, and JPEG of it.
 //! - [`webvtt`]: cues on the timeline of the programme.
 

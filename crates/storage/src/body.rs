@@ -37,7 +37,9 @@ impl Body {
     /// The next piece; `None` after the last byte.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         let piece = match tokio::time::timeout(self.silence, self.stream.next()).await {
-            Err(_) => return Err(self.interrupted(&format!("nothing came for {:?}", self.silence))),
+            Err(_) => {
+                return Err(self.interrupted(&format!("no data arrived for {:?}", self.silence)));
+            }
             Ok(None) if self.received == self.expected => return Ok(None),
             Ok(None) => return Err(self.interrupted("the answer ended")),
             Ok(Some(Err(error))) => return Err(self.interrupted(&error.to_string())),
@@ -46,7 +48,7 @@ impl Body {
 
         self.received += piece.len() as u64;
         if self.received > self.expected {
-            return Err(self.interrupted("more came than was announced"));
+            return Err(self.interrupted("more data arrived than was announced"));
         }
         Ok(Some(piece))
     }

@@ -69,8 +69,8 @@ impl Bucket {
     /// What is known about an object without reading it; `None` where there is none.
     ///
     /// # Errors
-    /// Whatever kept the service from answering. A missing bucket looks like a missing object here:
-    /// HEAD has no body (RFC 9110, section 9.3.2).
+    /// When the service does not answer. A missing bucket looks like a missing object here: HEAD
+    /// has no body (RFC 9110, section 9.3.2).
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
         match absent_is_none(observe(Op::Head, self.request_head(key)).await) {
             Err(error)
@@ -183,7 +183,7 @@ impl Bucket {
         ))
     }
 
-    /// Removes objects; a key without an object is no error.
+    /// Removes objects; a key without an object is not an error.
     ///
     /// # Errors
     /// The first key that could not be removed, after all others were tried; or that the service

@@ -15,7 +15,7 @@ pub(super) struct BucketConfig {
     pub(super) public_read: bool,
     /// Limit on silence within a body.
     pub(super) stall_timeout: Duration,
-    /// By how much the storage's clock differs from ours.
+    /// The difference between the clocks of the storage and of this machine.
     pub(super) clock: ClockWatch,
     /// What the timeouts of uploads follow from.
     settings: StorageSettings,
@@ -39,8 +39,8 @@ impl BucketConfig {
 }
 
 fn upload_timeouts(settings: &StorageSettings, size: u64) -> TimeoutConfig {
-    // To the SDK, "read" begins when the request begins, so it would cut an upload that is merely
-    // long. One that stands still in its middle is caught by the stalled stream protection.
+    // To the SDK, "read" begins when the request begins, so it would abort an upload that is merely
+    // long. One that stalls in the middle is caught by the stalled stream protection.
     TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.upload_timeout(size))

@@ -15,7 +15,7 @@ const BUCKET_REGION: &str = "x-amz-bucket-region";
 /// What an answer says of a request that failed.
 #[derive(Debug, Default)]
 struct Answer<'a> {
-    /// Nothing where there was no answer.
+    /// None if there was no answer.
     status: Option<u16>,
     /// S3's own word; empty in answers to HEAD.
     code: &'a str,
@@ -23,7 +23,7 @@ struct Answer<'a> {
     reason: String,
     /// Where the bucket is, where the answer says so.
     region: Option<String>,
-    /// Our clock minus the one that dated the answer.
+    /// The clock of this machine minus the one that dated the answer.
     clock: Option<TimeDelta>,
 }
 
@@ -91,8 +91,8 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
 
     match (code, status) {
         ("NoSuchBucket", _) => StorageError::NoBucket { at },
-        // A completed upload is gone too, so a repeated request meets this; only starting over
-        // helps.
+        // A completed upload no longer exists either, so a repeated request gets this; only a new
+        // start helps.
         (
             "NoSuchUpload" | "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable",
             _,
@@ -156,9 +156,9 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
     }
 }
 
-/// Whether there were no credentials to sign with, which the SDK reports like a connection that did
-/// not open. Where they come from a service of the machine or of its cluster, that service may be
-/// away for a while; nothing can be done without them meanwhile.
+/// Whether there were no credentials to sign with, which the SDK reports like a connection that
+/// could not be opened. If they come from a service of the machine or of its cluster, that service
+/// may be down for a while; nothing can be done without them meanwhile.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |cause| (*cause).source())
         .any(|cause| cause.is::<CredentialsError>())

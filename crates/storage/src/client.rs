@@ -28,7 +28,7 @@ pub struct Storage {
 
 impl Storage {
     /// Prepares a client. Nothing is sent yet (other than what the AWS credential chain may ask of
-    /// its instance): [`Bucket::check_health`] tells whether the settings work.
+    /// its instance): [`Bucket::check_health`] shows whether the settings work.
     pub async fn connect(settings: &StorageSettings) -> Self {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))

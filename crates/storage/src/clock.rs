@@ -1,4 +1,5 @@
-//! By how much our clock and the storage's differ, as the dates of its answers tell.
+//! The difference between the clocks of this machine and of the storage, from the dates of its
+//! answers.
 //!
 //! The SDK signs by the storage's clock once it has seen an answer, so that most requests succeed
 //! in spite of a wrong clock. The service compares its clock with times of the log, though, and
@@ -16,10 +17,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// "`RequestTimeTooSkewed`").
 pub(super) const MAX_SIGNATURE_SKEW: TimeDelta = TimeDelta::minutes(15);
 
-/// Stands for "no answer was dated yet".
+/// The value for "no answer was dated yet".
 const UNKNOWN_MS: i64 = i64::MIN;
 
-/// Our clock minus the one that dated an answer; nothing where it has no date that can be read.
+/// The clock of this machine minus the one that dated an answer; none if it has no readable date.
 pub(super) fn difference(date: Option<&str>, now: DateTime<Utc>) -> Option<TimeDelta> {
     // The dates of HTTP (RFC 9110, section 5.6.7) are dates of RFC 2822, too.
     let theirs = DateTime::parse_from_rfc2822(date?).ok()?;
@@ -35,8 +36,8 @@ pub(super) fn describe_difference(by: Option<TimeDelta>) -> String {
     }
 }
 
-/// Remembers by how much the clock of the newest answer differs from ours. Clones remember
-/// together.
+/// Stores the difference between the clock of the newest answer and that of this machine. Clones
+/// share it.
 #[derive(Debug, Clone)]
 pub(super) struct ClockWatch(Arc<AtomicI64>);
 
@@ -47,7 +48,7 @@ impl Default for ClockWatch {
 }
 
 impl ClockWatch {
-    /// Our clock minus the storage's, as of its newest dated answer.
+    /// The clock of this machine minus that of the storage, as of its newest dated answer.
     pub(super) fn difference(&self) -> Option<TimeDelta> {
         let seconds = Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNKNOWN_MS);
         seconds.and_then(TimeDelta::try_seconds)

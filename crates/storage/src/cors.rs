@@ -97,8 +97,8 @@ impl Bucket {
             return Ok(());
         }
 
-        // S3 takes the first rule that matches: one of another kind for the same origin must not
-        // come before ours.
+        // S3 takes the first rule that matches: another rule for the same origin must not come
+        // before that of fluxhls.
         rules.insert(0, CorsRule::playback(&missing));
         observe(Op::PutCors, self.replace_cors(rules)).await
     }

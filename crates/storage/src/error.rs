@@ -1,4 +1,4 @@
-//! What can go wrong with an object, told apart by what the caller does about it.
+//! What can go wrong with an object, distinguished by what the caller does about it.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,7 @@ impl fmt::Display for At {
 #[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum StorageError {
-    /// There is no such object (or, where the server does not tell the difference, no such bucket).
+    /// There is no such object (or, if the server does not distinguish, no such bucket).
     #[error("{at} found no object: check that it was uploaded under this key")]
     NotFound {
         /// What was attempted.
@@ -50,7 +50,7 @@ pub enum StorageError {
         at: At,
         /// The server's words.
         reason: String,
-        /// What about the credentials is wrong, as far as the answer tells.
+        /// What is wrong with the credentials, as far as the answer shows.
         cause: DenialCause,
     },
     /// The bucket is served elsewhere: in another region, or at another endpoint.
@@ -63,10 +63,10 @@ pub enum StorageError {
         /// The bucket's region, where the answer names it.
         region: Option<String>,
     },
-    /// Our clock and the service's differ by more than signatures allow.
+    /// The clocks of this machine and of the service differ by more than signatures allow.
     #[error(
-        "{at} was refused for the time of its signature ({reason}): our clock and the storage's differ by {}; let this machine, or the \
-         storage, follow a time server (NTP)",
+        "{at} was refused because of the time of its signature ({reason}): the clocks of this machine and of the storage differ by {}; synchronize \
+         this machine, or the storage, with a time server (NTP)",
         describe_difference(*by)
     )]
     ClockSkew {
@@ -74,7 +74,7 @@ pub enum StorageError {
         at: At,
         /// The server's words.
         reason: String,
-        /// Our clock minus the service's, where the answer is dated.
+        /// The clock of this machine minus that of the service, if the answer is dated.
         by: Option<TimeDelta>,
     },
     /// The object is no longer the version that was asked for.
@@ -103,7 +103,7 @@ pub enum StorageError {
         /// What was attempted.
         at: At,
     },
-    /// The answer began well and then broke off, stood still, or had another length than announced.
+    /// The answer began and then broke off, stalled, or had another length than announced.
     #[error("{at} broke off ({reason}): try again, and look at the network if it persists")]
     Interrupted {
         /// What was attempted.
@@ -129,8 +129,8 @@ pub enum StorageError {
         /// The server's words.
         reason: String,
     },
-    /// What was to be uploaded could not be read; storage is not to blame.
-    #[error("{at} could not read what it was to send ({source}): check the file or the sender")]
+    /// The data to upload could not be read; the storage is not the cause.
+    #[error("{at} could not read the data to send ({source}): check the file or the sender")]
     Input {
         /// What was attempted.
         at: At,
@@ -189,11 +189,11 @@ impl StorageError {
 pub enum DenialCause {
     /// The service does not know the key, or its secret is another one.
     Keys,
-    /// The session token has expired, or is none of the service's.
+    /// The session token has expired, or was not issued by the service.
     Token,
-    /// There are no credentials to be had.
+    /// No credentials were found.
     Missing,
-    /// They are good, as far as the answer tells, and may not do this.
+    /// They are valid, as far as the answer shows, but lack the permission.
     Rights,
 }
 
@@ -208,7 +208,7 @@ impl DenialCause {
                 "the session token has expired or is wrong; renew it, or let web identity or the instance renew it"
             }
             Self::Missing => {
-                "there are no credentials to be had; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+                "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
             }
             Self::Rights => "check the credentials and what they may do in this bucket",
         }

@@ -1,4 +1,4 @@
-//! Whether our own bucket can be used: the question that tells a denied source from a misconfigured
+//! Whether the output bucket can be used: this distinguishes a denied source from a misconfigured
 //! service.
 
 use bytes::Bytes;
@@ -11,14 +11,14 @@ use super::object::ObjectKind;
 use super::operation::Op;
 
 impl Bucket {
-    /// Whether everything we need works here: lists, then writes, reads back and removes a small
-    /// object of a fresh name under `root`, and compares the clocks. It begins with a request whose
-    /// refusal comes with words: answers to HEAD have none.
+    /// Whether everything that is needed works here: lists, then writes, reads back and removes a
+    /// small object with a new name under `root`, and compares the clocks. It begins with a request
+    /// whose refusal has a message: answers to HEAD have none.
     ///
     /// # Errors
     /// The first of them that did not work.
     pub async fn check_health(&self, root: &str) -> Result<(), StorageError> {
-        // Some stores take objects for buckets that are not there; none lists them.
+        // Some stores accept objects for missing buckets; none lists them.
         self.first_page(&format!("{root}canary-")).await?;
 
         let key = format!("{root}canary-{}", cuid2::create_id());
@@ -26,7 +26,7 @@ impl Bucket {
         self.put(&key, sent.clone(), ObjectKind::private("text/plain"))
             .await?;
         let read = self.get(&key, sent.len() as u64).await;
-        // Removed whatever the read returned, so that no canary stays.
+        // Removed whatever the read returned, so that no probe object stays.
         let removed = self.delete(std::slice::from_ref(&key)).await;
 
         match read? {
@@ -34,7 +34,7 @@ impl Bucket {
             _ => {
                 return Err(StorageError::Refused {
                     at: self.at(Op::Get, &key),
-                    reason: "what was just written is not what is read".to_owned(),
+                    reason: "the object that was read differs from the one just written".to_owned(),
                 });
             }
         }
@@ -42,13 +42,13 @@ impl Bucket {
         self.check_clock()
     }
 
-    /// Our clock minus the storage's, as its newest answer to any request tells.
+    /// The clock of this machine minus that of the storage, from its newest answer to any request.
     #[must_use]
     pub fn clock_difference(&self) -> Option<TimeDelta> {
         self.config().clock.difference()
     }
 
-    /// Whether the newest answer was dated close enough to our own clock.
+    /// Whether the date of the newest answer is close enough to the clock of this machine.
     ///
     /// # Errors
     /// [`StorageError::ClockSkew`] beyond what signatures allow.
@@ -56,10 +56,7 @@ impl Bucket {
         match self.clock_difference() {
             Some(by) if by.abs() > MAX_SIGNATURE_SKEW => Err(StorageError::ClockSkew {
                 at: self.at(Op::List, ""),
-                reason: format!(
-                    "its answers are dated {} apart",
-                    describe_difference(Some(by))
-                ),
+                reason: format!("its clock differs by {}", describe_difference(Some(by))),
                 by: Some(by),
             }),
             _ => Ok(()),

@@ -117,8 +117,8 @@ impl JobKeys {
         format!("{}storyboard-{n}-{}.jpg", self.folder, name(&short(sha256)))
     }
 
-    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which
-    /// sheet belongs to which time.
+    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: it maps times to
+    /// tiles of the sheets.
     #[must_use]
     pub fn storyboard_index(&self, sha256: &str) -> String {
         format!("{}storyboard-{}.vtt", self.folder, name(&short(sha256)))
@@ -152,8 +152,8 @@ impl JobKeys {
     }
 }
 
-/// The key of what repair `revision` writes in the place of the object under `key`; `key` itself
-/// for revision 0.
+/// The key under which repair `revision` replaces the object under `key`; `key` itself for revision
+/// 0.
 #[must_use]
 pub fn revised(key: &str, revision: u64) -> String {
     if revision == 0 {
@@ -166,8 +166,8 @@ pub fn revised(key: &str, revision: u64) -> String {
     format!("{stem}-{}{extension}", base36(revision))
 }
 
-/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for
-/// `key` itself, nothing for other keys.
+/// The revision in the key of an object with which a repair replaced the one under `key`; 0 for
+/// `key` itself, none for other keys.
 #[must_use]
 pub fn revision_of(key: &str, written: &str) -> Option<u64> {
     if key == written {
@@ -182,7 +182,7 @@ pub fn revision_of(key: &str, written: &str) -> Option<u64> {
     (revised(key, revision) == written).then_some(revision)
 }
 
-/// The private copy of a source that has no index of its own; removed when the job ends.
+/// The private copy of a source that has no index; removed when the job ends.
 #[must_use]
 pub fn source_copy(job_id: &str) -> String {
     format!("{}source.mkv", scratch(job_id))
@@ -206,12 +206,12 @@ pub fn init_name(attempt: u64) -> String {
     format!("init-{}.mp4", base36(attempt))
 }
 
-/// The beginning of a hash: what tells apart the few contents one key of one job could have.
+/// The beginning of a hash: it distinguishes the few contents that one key of one job could have.
 fn short(sha256: &str) -> String {
     sha256.chars().take(12).collect()
 }
 
-/// A number in base 36 with lower-case letters: how a key carries its attempt.
+/// A number in base 36 with lower-case letters, as keys contain the attempt.
 #[must_use]
 pub fn base36(mut number: u64) -> String {
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! Object storage: the only door to S3.
+//! Object storage: the only access to S3.
 //!
 //! - [`Storage`] is a connected client, [`Bucket`] one bucket of it; every failure is a
 //!   [`StorageError`].

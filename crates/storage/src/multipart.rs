@@ -1,5 +1,5 @@
 //! A multipart upload that leaves nothing behind when it does not succeed: parts of one that is
-//! neither completed nor aborted are stored, and paid for, without being seen (S3 User Guide,
+//! neither completed nor aborted are stored, and paid for, but not visible (S3 User Guide,
 //! "Multipart upload").
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -15,7 +15,7 @@ use super::object::{ObjectKind, bare_etag};
 use super::operation::Op;
 use super::request::observe;
 
-/// The server may take minutes to make one object of many parts: as long as sending so many bytes
+/// The server may take minutes to make one object of many parts: as long as sending this many bytes
 /// may take.
 const COMPLETION_BYTES: usize = 8 << 20;
 
@@ -53,8 +53,8 @@ impl Multipart {
         &self.upload.key
     }
 
-    /// Starts to send part `number`, counted from 1. It is a task, so that it goes on while the
-    /// next part is read.
+    /// Starts to send part `number`, counted from 1. It is a task, so it continues while the next
+    /// part is read.
     pub(super) fn send(&self, number: i32, part: Bytes) -> PendingPart {
         let upload = self.upload.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -196,7 +196,7 @@ impl Upload {
         });
 
         if let Err(error) = aborted.await {
-            tracing::warn!(%error, "parts of an upload may be left; a lifecycle rule of the bucket should sweep them");
+            tracing::warn!(%error, "parts of an upload may be left; a lifecycle rule of the bucket should remove them");
         }
     }
 }

@@ -10,7 +10,7 @@ const IMMUTABLE_CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 const MASTER_CACHE_CONTROL: &str = "public, max-age=10";
 const NO_STORE_CACHE_CONTROL: &str = "no-store";
 
-/// What a HEAD or a listing tells about an object.
+/// What a HEAD or a listing contains about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// The key within its bucket.
@@ -19,9 +19,9 @@ pub struct ObjectMeta {
     pub size: u64,
     /// The entity tag without quotes; `None` where the server gave none.
     pub etag: Option<String>,
-    /// The media type; a listing does not tell it.
+    /// The media type; not in a listing.
     pub content_type: Option<String>,
-    /// The caching rule; a listing does not tell it.
+    /// The caching rule; not in a listing.
     pub cache_control: Option<String>,
     /// The time of the last write, by the server's clock.
     pub modified: Option<DateTime<Utc>>,

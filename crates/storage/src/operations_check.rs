@@ -64,7 +64,7 @@ impl Bucket {
         );
         let words = Bytes::from(small.clone());
 
-        // Some stores take objects for buckets that are not there.
+        // Some stores accept objects for missing buckets.
         let written = match self.first_page(&small).await {
             Ok(_) => {
                 self.put(&small, words.clone(), ObjectKind::private("text/plain"))
@@ -122,7 +122,7 @@ impl Bucket {
         }
         Err(StorageError::Refused {
             at: self.at(op, key),
-            reason: "what was just written is not what is read".to_owned(),
+            reason: "the object that was read differs from the one just written".to_owned(),
         })
     }
 }

@@ -15,10 +15,10 @@ use super::object::{Digest, Digester, bare_etag, quoted_etag};
 use super::operation::Op;
 use super::request::observe;
 
-/// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a
-/// request only until its answer begins; what breaks off afterwards is repeated here. It repeats no
-/// denial; but a service whose credentials or policies were just changed learns of it machine by
-/// machine, and denies single requests meanwhile.
+/// How long to wait before a read that broke off, or was denied, is started again. The SDK repeats
+/// a request only until its answer begins; a later break is repeated here. The SDK does not repeat
+/// denials; but a service applies a change of credentials or policies machine by machine, and
+/// denies single requests meanwhile.
 const RETRY_PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
@@ -153,7 +153,7 @@ impl Bucket {
         else {
             return Err(StorageError::Refused {
                 at,
-                reason: "the server does not tell the object's size".to_owned(),
+                reason: "the server does not give the size of the object".to_owned(),
             });
         };
         Ok(Body::new(

@@ -21,7 +21,7 @@ pub fn register_metrics() {
     }
 }
 
-/// Carries out a request, its body included, and counts it. What the SDK repeats by itself counts
+/// Sends a request and reads the answer with its body, and counts it. Repetitions by the SDK count
 /// once.
 pub(super) async fn observe<T>(
     op: Op,

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 /// How long a TCP connection (with TLS) may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transfer may stand still, default of the setting of that name.
+/// How long a transfer may make no progress; default of the setting of that name.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one attempt of a request without a large body may take until its answer begins.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub struct StorageSettings {
     pub max_attempts: u32,
 }
 
-/// When the SDK adds checksums of its own to requests and verifies them in answers.
+/// When the SDK adds checksums to requests and verifies them in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksums {
     /// Only where S3 demands one. Many other servers refuse the trailing checksums of the other
@@ -84,8 +84,8 @@ impl StorageSettings {
     }
 
     /// How long one attempt of an upload of `size` bytes may take until it is answered. A
-    /// connection that went dead behind the last byte tells nothing, and small uploads vanish whole
-    /// into the buffers of the system, so that this alone finds them out.
+    /// connection that dies after the last byte gives no sign, and small uploads fit completely
+    /// into the buffers of the system, so only this timeout detects it.
     #[must_use]
     pub fn upload_timeout(&self, size: u64) -> Duration {
         self.stall_timeout * 2 + Duration::from_secs(size / u64::from(self.slowest_uplink.max(1)))

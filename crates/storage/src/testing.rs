@@ -53,7 +53,7 @@ impl TestS3 {
         }
     }
 
-    /// Settings that reach it through the proxy and give up sooner than those of production.
+    /// Settings that reach it through the proxy, with shorter timeouts than in production.
     pub fn settings(&self) -> StorageSettings {
         settings_for(self.proxy.address)
     }
@@ -111,17 +111,17 @@ pub async fn serve(router: Router) -> (SocketAddr, AbortOnDropHandle<()>) {
 pub enum Fault {
     /// Passes all of them.
     None,
-    /// Closes the connection after so many bytes, all later ones at once.
+    /// Closes the connection after this many bytes, and all later ones at once.
     Cut {
         /// Bytes.
         after: usize,
     },
-    /// Closes one connection after so many bytes and passes the rest.
+    /// Closes one connection after this many bytes and passes the rest.
     CutOnce {
         /// Bytes.
         after: usize,
     },
-    /// Passes so many bytes and then nothing more.
+    /// Passes this many bytes and then nothing more.
     Stall {
         /// Bytes.
         after: usize,
@@ -193,8 +193,8 @@ async fn relay(client: TcpStream, upstream: SocketAddr, fault: Arc<Mutex<Fault>>
     tokio::select! { () = requests => {}, () = answers => {} }
 }
 
-/// How many of `read` bytes pass, and whether the connection then goes on, stands still, or
-/// (`None`) is closed.
+/// How many of `read` bytes pass, and whether the connection then continues, stalls, or (`None`) is
+/// closed.
 fn pass(fault: &Mutex<Fault>, read: usize) -> (usize, Option<bool>) {
     let mut fault = fault.lock().unwrap();
     match &mut *fault {
@@ -301,7 +301,7 @@ pub async fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.expect("ffmpeg is installed").stdout).unwrap()
 }
 
-/// A ten-second clip with sound, its index at the end, in a folder of its own.
+/// A ten-second clip with audio and its index at the end, in its own folder.
 pub async fn clip() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");

@@ -7,7 +7,7 @@ use super::error::StorageError;
 use super::operation::Op;
 use super::request::observe;
 
-/// What becomes of objects that are removed or replaced.
+/// What happens to objects that are removed or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Versioning {
     /// They are gone.
@@ -23,8 +23,7 @@ impl Bucket {
     /// Whether the bucket keeps old versions.
     ///
     /// # Errors
-    /// Whatever kept the service from answering; many servers know no versions, or do not let us
-    /// ask.
+    /// When the service does not answer; many servers do not support versions, or deny the request.
     pub async fn versioning(&self) -> Result<Versioning, StorageError> {
         observe(Op::GetVersioning, self.request_versioning()).await
     }

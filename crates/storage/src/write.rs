@@ -51,9 +51,9 @@ impl Bucket {
         self.put_whole(key, body, &kind, digest, None).await
     }
 
-    /// Writes an object from memory only where the bucket still holds the version `over`, or
-    /// nothing where that is nothing. Services that know no conditional writes (RFC 9110 section
-    /// 13.1) write it all the same.
+    /// Writes an object from memory only if the bucket still holds the version `over`, or no object
+    /// if that is none. Services without conditional writes (RFC 9110 section 13.1) always write
+    /// it.
     ///
     /// # Errors
     /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from
@@ -70,10 +70,9 @@ impl Bucket {
             .await
     }
 
-    /// Writes an object from memory under a key that is to be its own for ever: what the bucket
-    /// holds there already stays as it is. Where an answer got lost that is the object itself, so
-    /// what is there is read and compared. Services that know no conditional writes (RFC 9110
-    /// section 13.1) write it all the same.
+    /// Writes an object from memory under a key that is used only once: an existing object stays as
+    /// it is. If an answer was lost, that is the object itself, so the existing object is read and
+    /// compared. Services without conditional writes (RFC 9110 section 13.1) always write it.
     ///
     /// # Errors
     /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from
@@ -323,7 +322,7 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
 
-        // The sender stands still in the middle; the task that receives is dropped there.
+        // The sender stalls in the middle; the task that receives is dropped there.
         let (stalled, reached) = tokio::sync::oneshot::channel();
         let stall = stream::once(async move {
             stalled.send(()).unwrap();

@@ -1,4 +1,4 @@
-//! Real `PostgreSQL` clusters, each of which a test has to itself and may kill.
+//! Real `PostgreSQL` clusters, one for each test, which may kill it.
 
 use std::process::Stdio;
 
@@ -16,10 +16,10 @@ pub struct Demands {
 
 /// A running server on loopback with its data in a temporary folder.
 ///
-/// It ends, and its folder goes, when its handle is dropped or the test process ends: its keeper
-/// waits for our end of the pipe to close. Needs `initdb` and `pg_ctl` of `PostgreSQL` 15 or newer,
-/// in `PATH` or where Debian puts them; as root it runs them as the user `postgres`, since a server
-/// refuses to be root.
+/// It ends, and its folder is removed, when its handle is dropped or the test process ends: its
+/// keeper waits until the pipe from the test process closes. Needs `initdb` and `pg_ctl` of
+/// `PostgreSQL` 15 or newer, in `PATH` or where Debian installs them; as root it runs them as the
+/// user `postgres`, because a server refuses to run as root.
 #[derive(Debug)]
 pub struct Cluster {
     port: u16,
@@ -104,7 +104,7 @@ impl Cluster {
     /// `kill -9` of the server; its backends end when they notice.
     ///
     /// # Panics
-    /// When the keeper is gone.
+    /// When the keeper has ended.
     pub async fn kill(&mut self) {
         self.order("kill").await;
     }

@@ -1,4 +1,4 @@
-//! A `SQLite` database in a file of its own.
+//! A `SQLite` database in its own file.
 
 use sea_orm::DatabaseConnection;
 use tempfile::TempDir;

@@ -1,5 +1,5 @@
-//! The command itself: start, say where everything is, transcode the files given, and end on Ctrl+C
-//! or when done.
+//! The command itself: starts everything, prints where it is, transcodes the given files, and ends
+//! on Ctrl+C or when they are done.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,36 +21,36 @@ use crate::cli::submit::{publish, upload};
 use crate::config::{LadderArgs, ToolArgs};
 use crate::service::shutdown::Shutdown;
 
-/// What `dev` takes.
+/// Arguments of `dev`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DevArgs {
-    /// Files to transcode at once.
+    /// Files to transcode immediately.
     files: Vec<PathBuf>,
-    /// Folder for everything `dev` keeps.
+    /// Folder for the state of `dev`.
     #[arg(long, default_value = "./.fluxhls", value_name = "FOLDER")]
     state: PathBuf,
-    /// Begin with an empty folder.
+    /// Start with an empty state folder.
     #[arg(long)]
     fresh: bool,
-    /// End when the files given are done; exit with 3 if one did not complete.
+    /// End when the given files are done; exit with 3 if one did not complete.
     #[arg(long)]
     exit_when_done: bool,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     /// Show log lines.
     #[arg(long, short)]
     pub(in crate::cli) verbose: bool,
-    /// Port of the page; the next free one when it is taken.
+    /// Port of the page; the next free one if it is in use.
     #[arg(long, default_value_t = 8080)]
     http_port: u16,
-    /// Port of NATS; the next free one when it is taken.
+    /// Port of NATS; the next free one if it is in use.
     #[arg(long, default_value_t = 4222)]
     nats_port: u16,
-    /// Port of the object store; the next free one when it is taken.
+    /// Port of the object store; the next free one if it is in use.
     #[arg(long, default_value_t = 9000)]
     s3_port: u16,
-    /// nats-server's executable; searched for in PATH and .tools/venv/bin when absent.
+    /// Path of nats-server; default: searched for in PATH and .tools/venv/bin.
     #[arg(long, env = "NATS_SERVER", value_name = "PATH")]
     nats_server: Option<PathBuf>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(in crate::cli) struct DevArgs {
 /// Runs everything until Ctrl+C, or until the files are done.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// When something is missing, with how to get it.
 pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     check_files_exist(&args.files)?;
     let state = prepare(&args.state, args.fresh)?;
@@ -105,12 +105,12 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
 
     anyhow::ensure!(
         stopped.is_some(),
-        "left before everything had stopped; the next start goes on from there"
+        "exited before everything had stopped; the next start continues from there"
     );
     code
 }
 
-/// The state folder, emptied if asked. Only a folder that `dev` made is ever removed.
+/// The state folder, emptied if requested. Only a folder that `dev` created is ever removed.
 fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     const MARK: &str = "fluxhls-dev";
     let named = || format!("cannot use {} as state folder", state.display());
@@ -118,7 +118,7 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     if fresh && state.exists() {
         anyhow::ensure!(
             state.join(MARK).exists(),
-            "{}: it is not one that `fluxhls dev` made; remove it yourself",
+            "{}: `fluxhls dev` did not create it; remove it yourself",
             named()
         );
         std::fs::remove_dir_all(state).with_context(named)?;
@@ -127,7 +127,7 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(state).with_context(named)?;
     std::fs::write(
         state.join(MARK),
-        "State of `fluxhls dev`; it may be removed while none runs.\n",
+        "State of `fluxhls dev`; it can be removed while `fluxhls dev` is not running.\n",
     )
     .with_context(named)?;
     std::fs::canonicalize(state).with_context(named)
@@ -279,7 +279,7 @@ async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chr
 /// The files of a command line, as paths that exist.
 ///
 /// # Errors
-/// Names the first one that does not.
+/// When one does not exist; the first one is named.
 fn check_files_exist(files: &[PathBuf]) -> anyhow::Result<()> {
     match files.iter().find(|file| !file.is_file()) {
         Some(missing) => anyhow::bail!("{} is not a file", missing.display()),

@@ -1,8 +1,8 @@
-//! `fluxhls dev`: everything on this machine, and nothing to install but ffmpeg and nats-server.
+//! `fluxhls dev`: everything on this machine; only ffmpeg and nats-server have to be installed.
 //!
 //! - `stack` starts the parts in order and stops them in reverse;
 //! - `job_list` carries facts from the log to the page;
-//! - `rows` prints the tables in the end;
+//! - `rows` prints the tables at the end;
 //! - `page_handle` carries files and cancellations from the page to the service.
 
 mod command;

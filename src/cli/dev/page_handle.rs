@@ -1,4 +1,4 @@
-//! From the page to the service: files become objects and upload events, wishes to cancel become
+//! From the page to the service: turns files into objects and upload events, and forwards
 //! cancellations.
 
 use dev::page::{Accepted, CancelOutcome, CancelRequest, Refusal, UploadRequest};
@@ -12,7 +12,7 @@ use crate::cli::submit::{event_of, publish, upload_key};
 use crate::job::Jobs;
 use crate::job::cancel::{CancelAnswer, cancel_job};
 
-/// Takes files from the page until it closes; several at a time.
+/// Accepts files from the page until it closes, several at a time.
 pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiver<UploadRequest>) {
     while let Some(request) = files.recv().await {
         let (log, bucket) = (log.clone(), bucket.clone());
@@ -26,7 +26,7 @@ pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiv
             } = request;
             let taken = upload_file(&log, &bucket, &name, content_type.as_deref(), body).await;
 
-            // No one waits any more when the page was closed; the job goes on.
+            // No one waits for the result if the page was closed; the job continues.
             drop(reply.send(taken.map_err(|error| Refusal {
                 code: "storage_unavailable".to_owned(),
                 message: format!("{error:#}"),
@@ -62,14 +62,14 @@ async fn upload_file(
     })
 }
 
-/// Takes wishes to cancel from the page until it closes.
+/// Accepts cancellations from the page until it closes.
 pub(super) async fn take_cancels(jobs: Jobs, mut wishes: mpsc::Receiver<CancelRequest>) {
     while let Some(request) = wishes.recv().await {
         let outcome = match request.job_id.parse::<JobId>() {
             Ok(job) => match cancel_job(&jobs, &job, "dev page", None).await {
                 Ok(CancelAnswer::TooLate) => CancelOutcome::TooLate,
                 Ok(CancelAnswer::Unknown) => CancelOutcome::Unknown,
-                // A request that is stored is carried out by whoever sees it next.
+                // A stored request is carried out by the next process that sees it.
                 Ok(CancelAnswer::Canceled) | Err(_) => CancelOutcome::Requested,
             },
             Err(_) => CancelOutcome::Unknown,

@@ -1,4 +1,4 @@
-//! The rows of both tables, as `dev` shows them in the end.
+//! The rows of both tables, as `dev` shows them at the end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::cli::jobs::jobs_table;
 use crate::cli::terminal::plain;
 use crate::pipeline::project::jobs::{File, Filter, files, list};
 
-/// Prints the rows of both tables, once the projector has come to the ends just seen.
+/// Prints the rows of both tables, after the projector has applied the last `ended` facts.
 pub(super) async fn print(stack: &Stack, ended: &[Ended]) -> anyhow::Result<()> {
     let log = &stack.service.jobs.log;
     let mut last = 0;

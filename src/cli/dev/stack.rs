@@ -1,4 +1,4 @@
-//! The parts of `dev`, started in the order they need each other and stopped in reverse.
+//! The parts of `dev`, started in the order of their dependencies and stopped in reverse.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,11 +34,11 @@ use crate::worker::admission::Capacity;
 
 /// Bucket of everything.
 const BUCKET: &str = "media";
-/// How long running tasks may go on after Ctrl+C. Their work is not lost: the next start goes on
-/// with it.
+/// How long running tasks may continue after Ctrl+C. Their work is not lost: the next start
+/// continues it.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// Where the parts are wanted. Busy ports give way to the next ones.
+/// The preferred ports of the parts. If a port is in use, the next free one is taken.
 #[derive(Debug, Clone)]
 pub(super) struct StackOptions {
     pub(super) state: PathBuf,
@@ -65,7 +65,7 @@ impl Stack {
     /// Starts every part and waits until each one answers.
     ///
     /// # Errors
-    /// What could not be started or reached.
+    /// When a part cannot be started or reached.
     pub(super) async fn start(wanted: &StackOptions, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let ffmpeg = wanted.tool.version().await?;
 
@@ -107,7 +107,7 @@ impl Stack {
         })
     }
 
-    /// Stops every part, after `shutdown` was told to stop.
+    /// Stops every part, after `shutdown` was asked to stop.
     pub(super) async fn stop(self) {
         self.service.wait().await;
         self.service.flush().await;
@@ -190,7 +190,7 @@ fn settings(wanted: &StackOptions, nats: &NatsServer, store: &ObjectStore) -> Se
     }
 }
 
-/// The database file, made when missing.
+/// The database file, created if missing.
 fn database(state: &Path) -> DatabaseSettings {
     DatabaseSettings {
         url: SecretString::from(format!(

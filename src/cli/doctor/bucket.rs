@@ -1,4 +1,4 @@
-//! The buckets, as workers use them, and as players reach the output.
+//! Checks the buckets the way workers use them, and the output the way players reach it.
 
 use chrono::TimeDelta;
 use storage::{Bucket, DenialCause, Storage, StorageError, Versioning};
@@ -7,7 +7,7 @@ use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use super::public;
 use crate::config::StorageArgs;
 
-/// Differences of clocks that are worth a word, and that break certificates and soon signatures.
+/// Clock differences that are worth a warning, and that break certificates and soon signatures.
 const NOTABLE_SKEW: TimeDelta = TimeDelta::seconds(5);
 const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(60);
 
@@ -60,14 +60,14 @@ async fn check_requests(
     findings
 }
 
-/// Whether what is removed stays readable. Nothing where the store has no word for it, or does not
-/// let us ask.
+/// Whether removed objects stay readable. Nothing if the store does not support the request or
+/// denies it.
 async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
     let name = bucket.name();
     Some(match bucket.versioning().await.ok()? {
         Versioning::Off => Finding::ok(
             "versioning",
-            format!("what is removed from bucket {name} is gone"),
+            format!("bucket {name} keeps no versions of removed objects"),
         ),
         Versioning::Kept { is_suspended } => {
             let which = if is_suspended {
@@ -76,16 +76,16 @@ async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
                 "old versions"
             };
             let text = format!(
-                "bucket {name} keeps {which}: what `fluxhls delete` and `fluxhls jobs prune` remove stays readable by its version; let a \
-                 lifecycle rule remove them (NoncurrentVersionExpiration, docs/storage.md)"
+                "bucket {name} keeps {which}: objects that `fluxhls delete` and `fluxhls jobs prune` remove stay readable by version; add a \
+                 lifecycle rule that removes them (NoncurrentVersionExpiration, docs/storage.md)"
             );
             Finding::warning("versioning", text)
         }
     })
 }
 
-/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and
-/// whether an object that is not there looks like that.
+/// Whether uploads can be read from a bucket, as far as that can be checked before there is one,
+/// and whether a missing object is reported as missing.
 async fn check_sources(bucket: &Bucket) -> Finding {
     let name = bucket.name();
     let listed = match bucket.first_page("").await {
@@ -96,8 +96,8 @@ async fn check_sources(bucket: &Bucket) -> Finding {
             ..
         }) => {
             let text = format!(
-                "source bucket {name} may not be listed ({reason}), so that an object which is not there yet looks denied, and whether objects \
-                 may be read is seen with the first upload; allow s3:ListBucket beside s3:GetObject"
+                "source bucket {name} cannot be listed ({reason}): a missing object looks like a denied one, and only the first upload shows \
+                 whether objects can be read; allow s3:ListBucket in addition to s3:GetObject"
             );
             return Finding::warning("sources", text);
         }
@@ -107,7 +107,7 @@ async fn check_sources(bucket: &Bucket) -> Finding {
     let Some(object) = listed.iter().find(|object| object.size > 0) else {
         return Finding::ok(
             "sources",
-            format!("source bucket {name} is listed; nothing is in it that could be read"),
+            format!("source bucket {name} can be listed; it has no object to read"),
         );
     };
 
@@ -115,31 +115,34 @@ async fn check_sources(bucket: &Bucket) -> Finding {
     match bucket.get_range(&object.key, etag, 0..1).await {
         Ok(_) => Finding::ok(
             "sources",
-            format!("objects of source bucket {name} are listed and can be read"),
+            format!("objects of source bucket {name} can be listed and read"),
         ),
         Err(error) => Finding::fix(
             "sources",
-            format!("source bucket {name}: {error}; it takes s3:GetObject"),
+            format!("source bucket {name}: {error}; allow s3:GetObject"),
         ),
     }
 }
 
-/// How far our clock is from the storage's.
+/// The difference between the clocks of this machine and of the storage.
 fn check_clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
-    let text = format!("{} s apart from the storage's", apart.num_seconds());
+    let text = format!(
+        "{} s difference from the clock of the storage",
+        apart.num_seconds()
+    );
 
     if apart > HARMFUL_SKEW {
         Finding::fix(
             "clock",
             format!(
-                "{text}: signatures are refused; let this machine, or the storage, follow a time server"
+                "{text}: signatures are refused; synchronize this machine, or the storage, with a time server"
             ),
         )
     } else if apart > NOTABLE_SKEW {
         Finding::warning(
             "clock",
-            format!("{text}; let this machine follow a time server"),
+            format!("{text}; synchronize this machine with a time server"),
         )
     } else {
         Finding::ok("clock", text)
@@ -162,7 +165,7 @@ async fn check_cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<St
         .collect();
 
     if refused.is_empty() {
-        return Ok("the bucket lets every origin play".to_owned());
+        return Ok("the bucket allows every origin to play".to_owned());
     }
     Err(format!(
         "the bucket refuses {}; run `fluxhls doctor --fix --origin {}`",

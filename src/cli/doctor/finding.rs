@@ -8,12 +8,12 @@ use serde_json::json;
 /// How long a check may take.
 pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How what was looked at is.
+/// The state of what was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// The service works; someone should know.
+    /// The service works, but an operator should know.
     Warning,
     /// The service does not work like this.
     Fix,
@@ -32,26 +32,26 @@ impl State {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub(super) check: &'static str,
-    /// How it is.
+    /// Its state.
     pub(super) state: State,
-    /// What was found and, where it is not as it should be, what to do.
+    /// What was found and, if there is a problem, what to do.
     pub(super) text: String,
 }
 
 impl Finding {
-    /// Found to be as it should be.
+    /// Without a problem.
     pub(super) fn ok(check: &'static str, text: impl Into<String>) -> Self {
         Self::new(check, State::Ok, text)
     }
 
-    /// Found to work, with something to know.
+    /// Working, with a warning.
     pub(super) fn warning(check: &'static str, text: impl Into<String>) -> Self {
         Self::new(check, State::Warning, text)
     }
 
-    /// Found not to work.
+    /// Not working.
     pub(super) fn fix(check: &'static str, text: impl Into<String>) -> Self {
         Self::new(check, State::Fix, text)
     }
@@ -87,7 +87,7 @@ impl Display for Finding {
     }
 }
 
-/// What checks find; that they do not end within `limit`, where they do not.
+/// The findings of the checks, or one that they did not end within `limit`.
 pub(super) async fn with_timeout(
     check: &'static str,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! This machine: ffmpeg, profiles, sandbox, work folder, room.
+//! This machine: ffmpeg, profiles, sandbox, work folder, free disk and memory.
 
 use ffmpeg::sandbox::Support;
 use storage::SourceSettings;
@@ -8,7 +8,7 @@ use crate::config::{LadderArgs, WorkerArgs};
 use crate::worker::admission::{Resource, ResourceBudget, ResourceRequirements};
 use crate::worker::work_dir::WorkDir;
 
-/// Looks at everything a task needs of the machine.
+/// Checks everything that a task needs from the machine.
 pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Finding> {
     vec![
         Finding::of("ffmpeg", check_ffmpeg(worker).await),
@@ -53,7 +53,7 @@ fn check_sandbox() -> Finding {
     let gaps = Support::here().gaps();
     if gaps.is_empty() {
         let text =
-            "ffmpeg reaches its task's folder and its source alone, and dies with its worker";
+            "ffmpeg can access only its task's folder and its source, and ends with its worker";
         return Finding::ok("sandbox", text);
     }
     Finding::warning("sandbox", gaps.join("; "))

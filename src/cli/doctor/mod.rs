@@ -16,16 +16,16 @@ use self::finding::{CHECK_TIMEOUT, Finding, State, with_timeout};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::pipeline::project::error_text::describe_error;
 
-/// What `doctor` takes.
+/// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Mend what can be mended: create streams, run migrations, allow playback from `--origin`.
+    /// Repair what can be repaired: create streams, run migrations, allow playback from `--origin`.
     #[arg(long)]
     fix: bool,
     /// Origins of pages that play from the bucket, for its CORS rules.
     #[arg(long, value_delimiter = ',')]
     origin: Vec<String>,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub(super) struct DoctorArgs {
     ladder: LadderArgs,
 }
 
-/// Checks, and mends with `--fix`. Each part is looked at whatever became of the others.
+/// Checks every part, and repairs with `--fix`. Each part is checked independently of the others.
 ///
 /// # Errors
-/// Never for what is merely unwell; that is what the report is for.
+/// Never for a problem that is found; the report names it.
 pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut healthy = true;
     let mut tell = |findings: Vec<Finding>| {
@@ -69,8 +69,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Whether the tables are there and can be written, with the database's own words where they
-/// cannot.
+/// Whether the tables exist and can be written; otherwise with the error of the database.
 async fn check_database(args: &DoctorArgs) -> Vec<Finding> {
     const CHECK: &str = "database";
     let database = match super::database::connect(&args.database).await {

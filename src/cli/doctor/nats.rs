@@ -20,12 +20,12 @@ use crate::config::NatsArgs;
 /// The first version whose single server loses no acknowledged message when its machine does, given
 /// `sync_interval: always`.
 const MIN_SINGLE_SERVER: (u64, u64) = (2, 15);
-/// The share of a limit from which on it is worth a word.
+/// The share of a limit from which on it is worth a warning.
 const NEARLY_FULL_SHARE: f64 = 0.8;
 /// How long a stream at the other end of a leaf node may take to answer.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Looks at the server, and makes the streams first where `fix` says so.
+/// Checks the server, and creates the streams first if `fix` is set.
 pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
     let nats = match Nats::connect(&args.settings("fluxhls doctor")).await {
         Ok(nats) => nats,
@@ -67,12 +67,14 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
     match is_clustered(nats).await {
         Err(reason) => Finding::warning(
             "nats",
-            format!("nats-server {version}; whether it is in a cluster cannot be seen ({reason})"),
+            format!(
+                "nats-server {version}; whether it is in a cluster cannot be determined ({reason})"
+            ),
         ),
         Ok(true) if replicas == 1 => Finding::warning(
             "nats",
             format!(
-                "nats-server {version} in a cluster, but STREAM_REPLICAS is 1: each stream lives on one server; set 3"
+                "nats-server {version} in a cluster, but STREAM_REPLICAS is 1: each stream is on one server; set 3"
             ),
         ),
         Ok(true) => Finding::ok(
@@ -82,7 +84,7 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
         Ok(false) if parse_version(version) < MIN_SINGLE_SERVER => Finding::fix(
             "nats",
             format!(
-                "nats-server {version} alone may lose what it acknowledged when its machine fails; take {}.{} or newer with \
+                "a single nats-server {version} may lose acknowledged messages when its machine fails; use {}.{} or newer with \
                  `sync_interval: always`, or a cluster of three",
                 MIN_SINGLE_SERVER.0, MIN_SINGLE_SERVER.1
             ),
@@ -90,15 +92,15 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
         Ok(false) => Finding::warning(
             "nats",
             format!(
-                "nats-server {version}, alone: it must have `sync_interval: always` in its `jetstream` section, which cannot be seen from here"
+                "a single nats-server {version}: it needs `sync_interval: always` in its `jetstream` section, which cannot be checked from here"
             ),
         ),
     }
 }
 
-/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too,
-/// and has none. Asked by a request that nothing follows from, since there is no such consumer;
-/// only a cluster looks for it.
+/// Whether JetStream reports that it is clustered: the server of a leaf node also names a cluster,
+/// but has none. The request has no effect, because there is no such consumer; only a cluster looks
+/// for it.
 async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     let request = format!("CONSUMER.LEADER.STEPDOWN.{}.doctor", topology::TASKS);
     let asked = tokio::select! {
@@ -111,10 +113,10 @@ async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     }
 }
 
-/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a
-/// leaf node, whose account is the same. Each would then be transcoded twice, or answer a publisher
-/// that the other has refused. Every stream that hears of a message for another one refuses it by
-/// an answer of its own, so they can be counted, and nothing is stored.
+/// Whether a second stream also stores upload events, in a JetStream domain at the other end of a
+/// leaf node with the same account. Each event would then be transcoded twice, or one stream would
+/// acknowledge what the other refused. Every stream that receives a message expected by another
+/// stream refuses it with its own answer, so the answers can be counted, and nothing is stored.
 async fn check_capture(nats: &Nats) -> Option<Finding> {
     let inbox = nats.client.new_inbox();
     let mut answers = nats.client.subscribe(inbox.clone()).await.ok()?;
@@ -137,8 +139,8 @@ async fn check_capture(nats: &Nats) -> Option<Finding> {
         Finding::warning(
             "capture",
             format!(
-                "{streams} streams take {}: those of a hub and of a leaf node see the same subjects; remove the one fluxhls does not read, or keep \
-                 hls.v1.> from crossing the leaf node (deny_imports and deny_exports of its remote)",
+                "{streams} streams store {}: the streams of a hub and of a leaf node receive the same subjects; remove the one that fluxhls does \
+                 not read, or block hls.v1.> at the leaf node (deny_imports and deny_exports of its remote)",
                 subject::UPLOAD
             ),
         )
@@ -154,20 +156,23 @@ fn parse_version(version: &str) -> (u64, u64) {
 fn check_payload(nats: &Nats) -> Finding {
     let limit = nats.client.server_info().max_payload;
     match provision::check_payload(limit) {
-        Ok(()) => Finding::ok("payload", format!("messages may have {limit} bytes")),
+        Ok(()) => Finding::ok(
+            "payload",
+            format!("messages of up to {limit} bytes are accepted"),
+        ),
         Err(error) => Finding::fix("payload", error.to_string()),
     }
 }
 
 fn check_streams(report: &Report) -> Result<String, String> {
     if report.drifts.is_empty() {
-        return Ok("every stream and consumer is as it should be".to_owned());
+        return Ok("every stream and consumer has the expected configuration".to_owned());
     }
     let drifts: Vec<String> = report.drifts.iter().map(ToString::to_string).collect();
     Err(format!("{}; run `fluxhls provision`", drifts.join("; ")))
 }
 
-/// How much of what JetStream may store is used.
+/// How much of its storage JetStream uses.
 fn check_storage(report: &Report) -> Finding {
     let fullest = report
         .fills
@@ -183,7 +188,7 @@ fn check_storage(report: &Report) -> Finding {
         Some(fill) if fill.share > NEARLY_FULL_SHARE => {
             Finding::warning("storage", format!("{fill}; {}", fill.fix()))
         }
-        Some(fill) => Finding::ok("storage", format!("{fill}, and nothing is fuller")),
+        Some(fill) => Finding::ok("storage", format!("{fill}; nothing else is fuller")),
         None => Finding::ok("storage", "neither streams nor the account have a limit"),
     }
 }

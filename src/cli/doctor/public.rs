@@ -11,8 +11,8 @@ use url::Url;
 use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use crate::config::StorageArgs;
 
-/// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get
-/// there.
+/// How long the old master may be served after it was replaced: `max-age=10`, and some time for the
+/// transfer.
 const MAX_MASTER_AGE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,11 +24,11 @@ const EXAMPLE_ORIGIN: &str = "https://player.example";
 enum Page<'a> {
     /// One of this origin, which must be able to play.
     Named(&'a str),
-    /// Any, where the operator named none.
+    /// Any page, if the operator named no origin.
     Example,
 }
 
-/// Puts a playlist where masters are, reads it as players do, replaces it, and removes it.
+/// Writes a playlist where masters are, reads it as players do, replaces it, and removes it.
 pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String]) -> Vec<Finding> {
     let key = format!("{}doctor-{}.m3u8", args.output_root, cuid2::create_id());
     let root = args.public_base_url();
@@ -45,8 +45,8 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
     check_within(CHECK_TIMEOUT, bucket, key, &url, origins).await
 }
 
-/// Checks playback of what it puts under `key`, and removes it also where that takes longer than
-/// `limit`.
+/// Checks playback of the object it writes under `key`, and removes the object even if the check
+/// takes longer than `limit`.
 async fn check_within(
     limit: Duration,
     bucket: &Bucket,
@@ -59,8 +59,10 @@ async fn check_within(
 
     match timeout(ANSWER_TIMEOUT, bucket.delete(&[key])).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "what doctor wrote could not be removed"),
-        Err(_) => tracing::warn!("what doctor wrote could not be removed in time"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the object that doctor wrote could not be removed")
+        }
+        Err(_) => tracing::warn!("the object that doctor wrote could not be removed in time"),
     }
     findings
 }
@@ -101,24 +103,24 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
     let host = url_host(url);
     let text = match answer.status {
         200 if answer.body != wanted => {
-            format!(
-                "{host} serves something else than what the bucket holds; check PUBLIC_BASE_URL"
-            )
+            format!("{host} does not serve the content of the bucket; check PUBLIC_BASE_URL")
         }
         200 if answer.content_type != ObjectKind::Master.content_type() => format!(
-            "{host} serves playlists as {:?}, so that players refuse them; let the CDN pass Content-Type on",
+            "{host} serves playlists as {:?}, which players reject; configure the CDN to pass Content-Type on",
             answer.content_type
         ),
         200 if url.scheme() == "http" && url.host_str() != Some("127.0.0.1") => {
             return Finding::warning(
                 "public",
-                format!("{host} plays, but by http://, which pages on https:// refuse"),
+                format!(
+                    "{host} serves the output, but over http://, which pages on https:// cannot load"
+                ),
             );
         }
-        200 => return Finding::ok("public", format!("{host} serves what the bucket holds")),
+        200 => return Finding::ok("public", format!("{host} serves the content of the bucket")),
         401 | 403 => format!(
-            "{host} answers {}: objects are not public; set S3_PUBLIC_READ=true, or let a bucket policy make OUTPUT_ROOT public (for \
-             private playback by cookies or tokens this is as it should be)",
+            "{host} answers {}: objects are not public; set S3_PUBLIC_READ=true, or make OUTPUT_ROOT public with a bucket policy (for private \
+             playback with cookies or tokens this is expected)",
             answer.status
         ),
         status => format!(
@@ -129,8 +131,8 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
     Finding::fix("public", text)
 }
 
-/// Whether a page may play. A copy that a cache made for someone without `Origin` must not come
-/// back to a page (`Vary`, RFC 9110, section 12.5.5).
+/// Whether a page can play. A page must not get a cached copy that was made for a request without
+/// `Origin` (`Vary`, RFC 9110, section 12.5.5).
 async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
     let origin = match page {
         Page::Named(origin) => origin,
@@ -146,28 +148,28 @@ async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
         }
     };
     match allowed.as_deref() {
-        Some("*") => Finding::ok("playback", "pages of every origin may play"),
+        Some("*") => Finding::ok("playback", "pages of every origin can play"),
         Some(found) if found == origin => {
-            Finding::ok("playback", format!("pages of {origin} may play"))
+            Finding::ok("playback", format!("pages of {origin} can play"))
         }
         _ => match page {
             Page::Named(_) => Finding::fix(
                 "playback",
                 format!(
-                    "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
-                     the CDN pass Origin on and keep copies by it (Vary: Origin)",
+                    "{} does not allow pages of {origin} to play after a request without an origin: give the bucket CORS rules (--fix), and \
+                     configure the CDN to pass Origin on and to cache by it (Vary: Origin)",
                     url_host(url)
                 ),
             ),
             Page::Example => Finding::warning(
                 "playback",
-                "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
+                "only players outside of browsers, and pages of the same host, can play; name your origins with --origin (and --fix)",
             ),
         },
     }
 }
 
-/// Whether a replaced master is seen in time.
+/// Whether a replaced master becomes visible in time.
 async fn check_freshness(bucket: &Bucket, key: &str, url: &Url) -> Finding {
     let second = Bytes::from_static(b"#EXTM3U\n# second\n");
     if let Err(error) = bucket.put(key, second.clone(), ObjectKind::Master).await {
@@ -183,13 +185,13 @@ async fn check_freshness(bucket: &Bucket, key: &str, url: &Url) -> Finding {
             let seconds = begun.elapsed().as_secs();
             return Finding::ok(
                 "freshness",
-                format!("a replaced playlist was seen after {seconds} s"),
+                format!("a replaced playlist became visible after {seconds} s"),
             );
         }
 
         if begun.elapsed() > MAX_MASTER_AGE {
             let text = format!(
-                "{} still serves the old playlist {} s after it was replaced; let the CDN obey Cache-Control (max-age=10 for master.m3u8)",
+                "{} still serves the old playlist {} s after it was replaced; configure the CDN to obey Cache-Control (max-age=10 for master.m3u8)",
                 url_host(url),
                 MAX_MASTER_AGE.as_secs()
             );

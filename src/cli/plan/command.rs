@@ -1,4 +1,4 @@
-//! The command itself: look into the file, decide, print.
+//! The command itself: probes the file, makes the plan and prints it.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::report::report;
 use crate::cli::JOB_NOT_COMPLETED;
 use crate::config::{LadderArgs, LimitArgs, ToolArgs};
 
-/// What `plan` takes.
+/// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PlanArgs {
     /// The file.
@@ -26,7 +26,7 @@ pub(in crate::cli) struct PlanArgs {
     /// Ladder profile.
     #[arg(long, default_value = Profile::STANDARD)]
     profile: String,
-    /// One JSON object: the body of the `planned` fact, or the error of a refused file.
+    /// Print one JSON object: the body of the `planned` fact, or the error of a refused file.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -37,14 +37,14 @@ pub(in crate::cli) struct PlanArgs {
     limits: LimitArgs,
 }
 
-/// The ids of a plan no one will carry out.
+/// The ids of a plan that is never carried out.
 const OFFLINE_ID: &str = "offline";
 
-/// What was decided about a file.
+/// The decision about a file.
 enum PlanOutcome {
     /// It can be encoded.
     Planned(Box<Planned>),
-    /// It is refused, with a message for whoever uploaded it.
+    /// It is refused, with a message for its uploader.
     Refused { code: Code, message: String },
 }
 
@@ -110,7 +110,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<PlanOutcome> {
         return Ok(refusal.into());
     }
 
-    // The sample is taken in a folder of its own, where a relative path would lead nowhere.
+    // The sample is taken in a separate folder, where a relative path would not resolve.
     let input = Input::file(&std::path::absolute(&args.file)?).decoding(limits.pixels);
     let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::of(limits)).await {
         Ok(probe) => probe,
@@ -156,7 +156,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<PlanOutcome> {
     Ok(PlanOutcome::Planned(Box::new(plan)))
 }
 
-/// The plan fitted to a sample of the pictures, as the service does it.
+/// The plan fitted to a sample of the video, as the service does it.
 async fn fitted(tool: &Tool, input: &Input, plan: Planned) -> anyhow::Result<Planned> {
     let folder = tempfile::tempdir().context("no temporary folder can be made for a sample")?;
     Ok(
@@ -237,7 +237,7 @@ mod tests {
         assert!(
             message
                 .to_string()
-                .contains("there are classic, fast, hevc"),
+                .contains("the profiles are classic, fast, hevc"),
             "{message}"
         );
         let message = decided(folder.path(), &["--ladder-file", "/nonexistent.toml"])

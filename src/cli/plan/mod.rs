@@ -1,4 +1,4 @@
-//! `fluxhls plan`: what would be made of a file, and why, without any service.
+//! `fluxhls plan`: shows the plan for a file, with reasons, without any service.
 
 mod command;
 mod report;

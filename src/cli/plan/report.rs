@@ -204,7 +204,9 @@ fn chunks(planned: &Planned, video: &VideoPlan) -> String {
     if video.seekable {
         text
     } else {
-        format!("{text}; the source cannot be entered at a time, so it is read from its start")
+        format!(
+            "{text}; the source cannot be read from an arbitrary time, so it is read from its start"
+        )
     }
 }
 

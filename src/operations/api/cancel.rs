@@ -18,14 +18,14 @@ impl Api {
         let canceled = cancel_job(&self.jobs, &job_id, &by, reason).await;
         let canceled = canceled.map_err(|error| match error {
             SettleError::Unread(unread) => Refusal::unavailable(&unread),
-            // The request is stored by then, and whoever sees it next carries it out.
-            _ => Refusal::unavailable(&"the job is asked to stop, but not ended yet"),
+            // The request is stored by then, and the next process that sees it carries it out.
+            _ => Refusal::unavailable(&"the job was asked to stop, but has not ended yet"),
         });
 
         match canceled? {
             CancelAnswer::Canceled => Ok(CancelReply { job_id }),
             CancelAnswer::TooLate => Err(Refusal::conflict(format!(
-                "It is too late: how job {job_id} ends was decided before."
+                "It is too late: the result of job {job_id} is already decided."
             ))),
             CancelAnswer::Unknown => Err(Refusal::not_found(&format!("job {job_id}"))),
         }

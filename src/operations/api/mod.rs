@@ -1,7 +1,7 @@
 //! Questions of API services, answered over NATS: status, cancel, retry and statistics, by the
 //! micro-service `fluxhls`.
 //!
-//! Whichever process with the role `project` hears a question answers it. [`streams::api`] has the
+//! Any process with the role `project` that receives a request answers it. [`streams::api`] has the
 //! bodies.
 
 mod cancel;
@@ -27,8 +27,7 @@ use self::refusal::Refusal;
 use crate::job::Jobs;
 use crate::pipeline::project::Database;
 
-/// How long an answer may take. Whoever asks by the NATS command line waits five seconds by
-/// default.
+/// How long an answer may take. The NATS command line waits five seconds by default.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// Questions, of all kinds together, that are answered at a time.
 const MAX_CONCURRENT: usize = 16;
@@ -46,7 +45,7 @@ impl Api {
     /// Answers until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         if let Err(error) = self.serve(&stop).await {
-            tracing::error!(%error, "questions on {GROUP}.> are not answered by this process");
+            tracing::error!(%error, "requests on {GROUP}.> are not answered by this process");
         }
     }
 
@@ -75,8 +74,8 @@ impl Api {
             () = &mut answered => {}
             () = stop.cancelled() => {
                 service.stop().await?;
-                // The endpoints end by themselves now, once the questions that came until here are
-                // answered. Where NATS is away none of them ends, and no one can be answered.
+                // The endpoints now end on their own, once the requests received so far are
+                // answered. If NATS is down, none of them ends, and no one can be answered.
                 let _ = timeout(ANSWER_LIMIT, answered).await;
             }
         }
@@ -89,7 +88,7 @@ impl Api {
             .await
             .unwrap_or_else(|_| Err(Refusal::timeout(ANSWER_LIMIT)));
         if let Err(error) = request.respond(answered.map_err(Into::into)).await {
-            tracing::debug!(%error, "an answer did not leave");
+            tracing::debug!(%error, "a reply could not be sent");
         }
     }
 

@@ -26,7 +26,7 @@ impl Refusal {
         Self::new(404, format!("There is no {what}."))
     }
 
-    /// It is not to be done with the job as it is.
+    /// The request is not possible in the current state of the job.
     pub(super) fn conflict(sentence: String) -> Self {
         Self::new(409, sentence)
     }
@@ -61,10 +61,10 @@ impl From<DbErr> for Refusal {
     fn from(error: DbErr) -> Self {
         tracing::warn!(
             error = describe_error(&error),
-            "a question cannot be answered from the tables"
+            "a request cannot be answered from the tables"
         );
         // What a driver says may name hosts and users, which only the operator should see.
-        Self::unavailable(&"the database is in trouble")
+        Self::unavailable(&"the database cannot be used")
     }
 }
 

@@ -18,11 +18,11 @@ impl Api {
         match find_job_to_retry(log, &job_id).await {
             JobToRetry::Ended(old) => {
                 let new = new_job_id.unwrap_or_else(JobId::fresh);
-                // An event with the id of the old job is the old event once more, and would start
-                // no job.
+                // An event with the id of the old job is a duplicate of the old event, and would
+                // start no job.
                 if new == job_id {
                     return Err(Refusal::bad_request(
-                        &"new_job_id is the job that is to be repeated",
+                        &"new_job_id is the id of the job to repeat",
                     ));
                 }
 

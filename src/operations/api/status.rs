@@ -9,8 +9,8 @@ use super::{Api, parse};
 use crate::pipeline::project::jobs::{self, Filter, Job};
 
 impl Api {
-    /// Answers from the tables; a job that was taken in but is not there yet is answered as the log
-    /// has it. 400 unless exactly one of both ids is given, 404 where there is no such job.
+    /// Answers from the tables; a job that was accepted but is not there yet is reported from the
+    /// log. 400 unless exactly one of the two ids is given, 404 if there is no such job.
     pub(super) async fn status(&self, body: Bytes) -> Result<Job, Refusal> {
         match parse(&body)? {
             StatusRequest {

@@ -51,7 +51,7 @@ pub struct MetricsCollector {
 /// How the database is, in sentences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatabaseHealth {
-    /// What keeps this process from writing the tables.
+    /// What prevents this process from writing the tables.
     pub problem: Option<String>,
     /// What an operator should know though it can.
     pub notice: Option<String>,
@@ -94,8 +94,8 @@ impl MetricsCollector {
         if !schema.may_run() {
             return Err(Unusable::Schema(schema));
         }
-        // Elsewhere the check would wait for whoever writes, and the projector's own writes show
-        // it.
+        // In other databases the check would wait for a writer, and the writes of the projector
+        // show the same.
         if self.database.has_many_writers() {
             self.database.check_write().await?;
         }
@@ -185,12 +185,12 @@ struct Answer {
     stats: Stats,
     oldest_open: f64,
     oldest_pending: f64,
-    /// Nothing was counted before the first fact; to say that lets the first increase be seen.
+    /// Nothing was counted before the first fact; reporting zero makes the first increase visible.
     counters: JobCounters,
     open: Vec<Job>,
 }
 
-/// The counts of the database. A counter of this process never falls, whatever it is set to.
+/// The counts of the database. A counter of this process never decreases, whatever it is set to.
 fn publish_totals(counters: JobCounters) {
     let count = |jobs: i64| u64::try_from(jobs).unwrap_or(0);
     counter!("fluxhls_jobs_accepted_total").absolute(count(counters.accepted));

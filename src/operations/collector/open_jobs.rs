@@ -1,7 +1,7 @@
 //! The series of each open job, as the text of a scrape.
 //!
-//! Each collection has a recorder of its own, so that series vanish with their job: the recorder of
-//! the process keeps every series that it has ever seen.
+//! Each collection has its own recorder, so that series disappear with their job: the recorder of
+//! the process keeps every series it has ever seen.
 
 use chrono::{DateTime, Utc};
 use metrics::{gauge, with_local_recorder};
@@ -98,7 +98,7 @@ mod tests {
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty())
             .collect();
-        // The recorder keeps no order.
+        // The recorder is unordered.
         lines.sort_unstable();
         assert_eq!(
             lines,

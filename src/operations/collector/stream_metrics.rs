@@ -1,4 +1,5 @@
-//! The metrics of the streams: what they hold, what waits for each consumer, and the dead letters.
+//! The metrics of the streams: their size, the messages that wait for each consumer, and the dead
+//! letters.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,14 @@ use tokio::time::timeout;
 use super::LIMIT;
 use crate::telemetry::gauge_value;
 
-/// What dead letters are of, as their metric says.
+/// The classes of dead letters, as their metric names them.
 const DEAD_LETTER_CLASSES: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];
 
 /// Asks the server about the streams of the contract.
 #[derive(Debug, Default)]
 pub(super) struct StreamMetrics {
-    /// Where the dead letters that were counted last ended, and the counts: they are read again
-    /// only where more came or some went.
+    /// The position of the last count of dead letters, and the counts: they are read again only if
+    /// some were added or removed.
     letters: Option<(u64, u64, BTreeMap<&'static str, u64>)>,
 }
 
@@ -32,8 +33,8 @@ impl StreamMetrics {
         let account = timeout(LIMIT, nats.js.query_account()).await;
         publish_account(account.ok().and_then(Result::ok).as_ref());
 
-        // Each question has a limit of its own, so that one stream without an answer hides no
-        // other.
+        // Each request has its own timeout, so that one stream without an answer does not hide the
+        // others.
         for name in topology::STREAMS {
             let info = timeout(LIMIT, read_info(nats, name)).await.ok().flatten();
             publish_stream(name, info.as_ref());
@@ -66,7 +67,7 @@ impl StreamMetrics {
         }
     }
 
-    /// How many dead letters there are of each kind; none where the server does not say.
+    /// The number of dead letters of each class; none if the server does not report it.
     async fn count_letters(
         &mut self,
         nats: &Nats,

@@ -41,7 +41,7 @@ pub(super) struct BucketScan<'a> {
     pruner: &'a Pruner,
     log_index: &'a LogIndex,
     now: DateTime<Utc>,
-    /// Of the prefix looked at last: its jobs lie beside each other in the listing.
+    /// Of the prefix read last: its jobs are adjacent in the listing.
     shown: Option<Arc<PublishedPrefix>>,
     pub(super) removed: Removed,
 }
@@ -65,8 +65,8 @@ impl<'a> BucketScan<'a> {
 
         while let Some(page) = pages.try_next().await? {
             for object in page {
-                // Keys are listed in order, but a page may end within a folder, so objects are kept
-                // until another job's come.
+                // Keys are listed in order, but a page may end within a folder, so objects are
+                // collected until those of another job follow.
                 match (self.log_index.owner_of(&object.key), &mut folder) {
                     (ObjectOwner::Job(job), Some((current, objects))) if job == *current => {
                         objects.push(object)
@@ -128,7 +128,7 @@ impl<'a> BucketScan<'a> {
         LogIndex::ended(job).map_or(JobEnd::Open, JobEnd::Ended)
     }
 
-    /// Removes what goes of a job's folder, or of a part of it.
+    /// Removes the unneeded objects of the folder of a job, or of a part of it.
     async fn remove_orphans_of(
         &mut self,
         folder: Option<(&JobId, Vec<ObjectMeta>)>,
@@ -152,7 +152,7 @@ impl<'a> BucketScan<'a> {
             OutputStatus::Public => self.newest_receipt(id, job, shown.owner.as_ref()).await?,
             _ => None,
         };
-        // Without its receipt nothing of a public job goes; `fluxhls verify` can bring one back.
+        // Without its receipt nothing of a public job is removed; `fluxhls verify` can restore one.
         if status == OutputStatus::Public && receipt.is_none() {
             self.removed.unread.push(id.to_string());
         }
@@ -172,8 +172,8 @@ impl<'a> BucketScan<'a> {
         self.remove(going).await
     }
 
-    /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted
-    /// file nothing is public.
+    /// What is public under a prefix, by the bytes of its master, whatever the log has. Nothing of
+    /// a deleted file is public.
     async fn read_published(
         &mut self,
         prefix: &OutputPrefix,
@@ -199,7 +199,7 @@ impl<'a> BucketScan<'a> {
         Ok(shown)
     }
 
-    /// The receipt of what is public: the one the owner names, else the newest one.
+    /// The receipt of the public output: the one that the owner names, else the newest one.
     async fn newest_receipt(
         &self,
         id: &JobId,
@@ -257,8 +257,8 @@ impl<'a> BucketScan<'a> {
         Ok(())
     }
 
-    /// An object of no job: a health probe that the process which wrote it did not remove goes,
-    /// everything else is only reported.
+    /// An object of no job: a health probe that its writer did not remove is removed, everything
+    /// else is only reported.
     async fn handle_unknown(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
         let probe = format!("{}canary-", self.pruner.jobs.settings.output_root);
         let is_probe = object
@@ -279,7 +279,7 @@ impl<'a> BucketScan<'a> {
         }
     }
 
-    /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not
+    /// Jobs that were accepted while the bucket was listed are not known yet: new objects are not
     /// reported.
     fn count_unknown(&mut self, object: &ObjectMeta) {
         if object

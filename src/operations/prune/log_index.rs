@@ -20,14 +20,14 @@ pub(super) struct Job {
     event: EventOrder,
     /// When and how it ended.
     ended: Option<(DateTime<Utc>, Outcome)>,
-    /// Whether its row went already.
+    /// Whether its row is already removed.
     pub(super) is_pruned: bool,
 }
 
-/// What becomes of the objects of a job.
+/// What happens to the objects of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputStatus {
-    /// It has not ended: nothing is touched.
+    /// It has not ended: nothing is removed.
     Open,
     /// Nothing of it is public, since that moment.
     NotPublic(DateTime<Utc>),
@@ -146,7 +146,7 @@ impl LogIndex {
         self.owners.get(&subject::current(bucket, prefix))
     }
 
-    /// What becomes of a job's objects. Where the log has forgotten who owns its prefix, a
+    /// What happens to the objects of a job. If the log no longer has the owner of its prefix, a
     /// completed job may be public.
     pub(super) fn status(&self, bucket: &str, id: &JobId, job: &Job) -> OutputStatus {
         match job.ended {

@@ -8,8 +8,8 @@ use storage::{JobKeys, ObjectMeta, revision_of};
 use super::log_index::OutputStatus;
 use crate::job::receipt::Receipt;
 
-/// How long what may belong to a repair stays: a repair tells no one that it is at work, and names
-/// nothing before its end.
+/// How long objects that may belong to a repair are kept: a repair does not announce itself, and
+/// publishes no names before its end.
 pub(super) const REPAIR_GRACE: TimeDelta = TimeDelta::hours(24);
 
 /// What a decision rests on.
@@ -18,7 +18,7 @@ pub(super) struct OrphanCriteria<'a> {
     pub(super) status: OutputStatus,
     /// What can be reached from the master playlist.
     pub(super) public: &'a BTreeSet<String>,
-    /// What the newest receipt of the job asks for; nothing where it cannot be read.
+    /// What the newest receipt of the job needs; none if it cannot be read.
     pub(super) needed: Option<ReceiptReferences>,
     pub(super) now: DateTime<Utc>,
     pub(super) grace: TimeDelta,
@@ -67,9 +67,9 @@ impl ReceiptReferences {
 }
 
 impl OrphanCriteria<'_> {
-    /// Whether an object of the job goes.
+    /// Whether an object of the job is removed.
     pub(super) fn is_orphan(&self, keys: &JobKeys, object: &ObjectMeta) -> bool {
-        // What players can reach stays, whatever the log and the receipt say.
+        // Objects that players can reach stay, whatever the log and the receipt say.
         if self.public.contains(&object.key) {
             return false;
         }
@@ -80,7 +80,7 @@ impl OrphanCriteria<'_> {
             // Without a receipt no one knows what a repair needs.
             (OutputStatus::Public, None) => false,
             (OutputStatus::Public, Some(needed)) => {
-                // A number higher than all that is known may be that of a repair which is about to
+                // A number higher than all known ones may be that of a repair that is about to
                 // become public.
                 let may_be_at_work =
                     number_of(&object.key).is_some_and(|number| number > needed.newest);
@@ -98,15 +98,15 @@ impl OrphanCriteria<'_> {
     }
 }
 
-/// What no receipt names and is needed all the same: older receipts, by which an output whose
-/// newest one is lost is repaired, and live playlists, which players that began with them still
+/// Objects that no receipt names but that are needed: older receipts, which are used to repair an
+/// output whose newest one is lost, and live playlists, which players that started with them still
 /// read.
 fn is_kept(keys: &JobKeys, key: &str) -> bool {
     revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")
 }
 
-/// The attempt or revision in a key, which is in base 36 at the end of the file's name; nothing
-/// where there is none.
+/// The attempt or revision in a key, which is in base 36 at the end of the file's name; none if
+/// there is none.
 fn number_of(key: &str) -> Option<u64> {
     let file = key.rsplit('/').next()?;
     let (_, number) = file.split('.').next()?.rsplit_once('-')?;

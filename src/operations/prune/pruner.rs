@@ -32,7 +32,7 @@ pub struct Removed {
     pub objects: usize,
     /// Bytes of those objects.
     pub bytes: u64,
-    /// Public jobs of which nothing was removed, since their newest receipt cannot be read: see
+    /// Public jobs of which nothing was removed because their newest receipt cannot be read: see
     /// `fluxhls verify`.
     pub unread: Vec<String>,
     /// Objects of no job that the log knows, by folder. They are left alone.

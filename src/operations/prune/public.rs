@@ -1,4 +1,4 @@
-//! What the master playlist in the bucket names, and what that names in turn.
+//! The objects that the master playlist in the bucket names, directly or indirectly.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,11 +7,11 @@ use storage::{Bucket, StorageError};
 
 use crate::job::commit::SMALL_OBJECT;
 
-/// Every key that can be reached from a master playlist, that one included. A playlist that is not
-/// there names nothing.
+/// Every key that can be reached from a master playlist, including the playlist itself. A missing
+/// playlist names nothing.
 ///
 /// # Errors
-/// Whatever kept the bucket from answering: then no one knows what is public.
+/// When the bucket does not answer: then it is unknown what is public.
 pub(super) async fn find_reachable(
     bucket: &Bucket,
     master: &str,
@@ -37,8 +37,8 @@ pub(super) async fn find_reachable(
     Ok(named)
 }
 
-/// The key that a relative URI in the playlist under `base` leads to (RFC 3986, section 5.2);
-/// nothing where it leads elsewhere.
+/// The key that a relative URI in the playlist under `base` leads to (RFC 3986, section 5.2); none
+/// if it leads elsewhere.
 fn resolve_uri(base: &str, uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next()?;
     if path.is_empty() || path.starts_with('/') || path.contains("://") {

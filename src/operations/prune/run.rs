@@ -12,7 +12,7 @@ impl Pruner {
     /// Removes what is old or left over, as of `now`.
     ///
     /// # Errors
-    /// [`PruneError`]; running it again goes on from there.
+    /// [`PruneError`]; running it again continues from there.
     pub async fn run(&self, now: DateTime<Utc>) -> Result<Removed, PruneError> {
         let mut log_index = LogIndex::default();
         let log = &self.jobs.log;

@@ -1,5 +1,5 @@
-//! The copy of a source that has no index of its own: it was removed when the job ended, and is
-//! made again for a repair.
+//! The copy of a source that has no index: it was removed when the job ended, and is made again for
+//! a repair.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::job::failure::Failure;
 const MAX_COPY_DURATION: Duration = Duration::from_secs(6 * 3600);
 
 impl Repair<'_> {
-    /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
+    /// The plan with a fresh copy of its source; none if tasks read the source itself.
     pub(super) async fn remake_source_copy(&self) -> Result<Option<Planned>, Failure> {
         let plan = &self.found.receipt.planned;
         let Some(copy) = &plan.source.copy else {
@@ -84,7 +84,7 @@ impl Repair<'_> {
             }
         }
 
-        let text = "The source could be copied when it was planned, and cannot be now.";
+        let text = "The source could be copied during planning, but it cannot be copied now.";
         Err(Failure::new(Code::FfmpegCrashed, text))
     }
 

@@ -18,7 +18,7 @@ pub struct Damage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "harm", rename_all = "snake_case")]
 pub enum DamageKind {
-    /// It is not there.
+    /// It does not exist.
     Missing,
     /// It has another size.
     Size {

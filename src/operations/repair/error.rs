@@ -10,18 +10,18 @@ use crate::job::verdict::SettleError;
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
     /// Its job has not ended.
-    #[error("job {0} has not ended yet; it puts its own output right, or fails")]
+    #[error("job {0} has not ended yet; it corrects its own output, or fails")]
     AtWork(streams::JobId),
     /// Someone else advanced the owner of the prefix meanwhile.
     #[error(
-        "another repair, or a newer job of the file, was faster; nothing of this one is public: verify again"
+        "another repair, or a newer job of the file, was faster; nothing of this repair is public: verify again"
     )]
     Overtaken,
-    /// What was made again fails its checks.
-    #[error("what was made again fails its checks: {0}; nothing of it is public")]
+    /// The repaired output fails its checks.
+    #[error("the repaired output fails its checks: {0}; nothing of it is public")]
     CheckFailed(String),
     /// It could not be made again.
-    #[error("it cannot be made again: {0}")]
+    #[error("it cannot be repaired: {0}")]
     Failed(Failure),
     /// NATS will never take a message of it.
     #[error(transparent)]

@@ -29,7 +29,7 @@ pub struct PublicOutput {
 pub enum FindError {
     /// There is none.
     #[error(
-        "there is no finished output in {0}; see `fluxhls jobs list`, or name the place with --output-prefix"
+        "there is no finished output in {0}; see `fluxhls jobs list`, or name the prefix with --output-prefix"
     )]
     Nothing(OutputPrefix),
     /// It is another file's.
@@ -42,7 +42,7 @@ pub enum FindError {
     },
     /// There is an output, but nothing says what it should be.
     #[error(
-        "{key}: {reason}, and neither an older receipt nor the log tells what the output of job {job} should be; submit the file again"
+        "{key}: {reason}, and neither an older receipt nor the log says what the output of job {job} should be; submit the file again"
     )]
     NoReceipt {
         /// The receipt.
@@ -86,7 +86,7 @@ pub async fn find_public_output(
 ) -> Result<PublicOutput, FindError> {
     let search = Search { bucket, prefix };
     let found = match owner {
-        // Of a deleted file nothing is public, whatever is still in the bucket.
+        // Nothing of a deleted file is public, whatever is still in the bucket.
         Some((current, _)) if current.deleted.is_some() => {
             return Err(FindError::Nothing(prefix.clone()));
         }
@@ -194,7 +194,7 @@ impl Search<'_> {
             }
         }
 
-        // Several jobs may have receipts here. The bytes of master tell which of them is public.
+        // Several jobs may have receipts here. The bytes of master show which of them is public.
         receipts.sort_by_key(|receipt| (receipt.accepted_seq, receipt.revision));
         let public = master.map(|bytes| Digest::of(&bytes).sha256);
         let at = receipts

@@ -14,7 +14,7 @@ use crate::job::state::WorkState;
 use crate::job::{Entry, JobState, Jobs, WorkCounter};
 use crate::pipeline::package::{Publication, read_task_results};
 
-/// The receipt of a job as the log still knows it; nothing where the log has forgotten too much.
+/// The receipt of a job from the log; none if the log no longer has enough.
 pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
     let state = jobs.state(job).await.ok()??;
     let made = read_task_results(jobs, &state).await.ok()?;
@@ -44,7 +44,7 @@ pub(super) fn state(found: &PublicOutput, planned: &Planned, manifest_url: Strin
 
     let upload = Upload {
         file_id: planned.head.file_id.clone(),
-        // A receipt does not keep the name of the upload.
+        // A receipt does not contain the name of the upload.
         name: planned.head.file_id.to_string(),
         mime_type: source.mime_type.clone(),
         size: source.size,

@@ -2,15 +2,15 @@
 //!
 //! In reading order: `find` (which job's output is public under a prefix, and its receipt), `scan`
 //! (every object the receipt names, read again), `repairer` (a repair, from its number to the new
-//! master), `revision` (what it makes in between), `patch` (pure: what of a fresh encode takes the
-//! place of what), `history` (what the log or a receipt remembers of a job), `copy` (a source that
-//! has no index of its own), `damage` and `error` (what is wrong with an object, and why a repair
-//! came to nothing).
+//! master), `revision` (what it makes in between), `patch` (pure: which objects of a new encode
+//! replace which old ones), `history` (what the log or a receipt has of a job), `copy` (a source
+//! that has no index), `damage` and `error` (what is wrong with an object, and why a repair
+//! failed).
 //!
-//! A repair writes beside, never over: old keys are cached for a year. Its number, the stream
-//! sequence of an `attempt` message, is in every key it writes. It becomes public like a job does:
-//! the owner of the prefix is advanced by compare-and-set, and master follows the owner. So of two
-//! repairs at a time one wins, and the other removes what it wrote.
+//! A repair writes new keys and never overwrites old ones, which are cached for a year. Its number,
+//! the stream sequence of an `attempt` message, is in every key it writes. It becomes public like a
+//! job does: the owner of the prefix is advanced by compare-and-set, and master follows the owner.
+//! So if two repairs run at a time, one wins, and the other removes what it wrote.
 
 mod copy;
 mod damage;

@@ -1,4 +1,4 @@
-//! What of a fresh encode takes the place of what is damaged. Pure.
+//! Which objects of a new encode replace damaged ones. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
 
 use crate::pipeline::package::{CurrentRendition, OutputObject};
 
-/// Why a fresh encode cannot take the place of what is damaged.
+/// Why a new encode cannot replace damaged objects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SegmentMismatch {
     /// The new decoder configuration is another one.
     #[error(
-        "{name} is set up differently by this ffmpeg ({ffmpeg}) than the rest of it was; repair it where the ffmpeg of its plan \
+        "{name} gets other codec settings from this ffmpeg ({ffmpeg}) than the rest of it has; repair it where the ffmpeg of its plan \
          is installed, or submit the file again"
     )]
     Init {
@@ -23,7 +23,7 @@ pub(super) enum SegmentMismatch {
         ffmpeg: String,
     },
     /// A segment does not lie where the damaged one lay.
-    #[error("segment {n} of {name} does not come out where it was")]
+    #[error("segment {n} of {name}, made again, is not at its former place")]
     Segment {
         /// The rendition.
         name: RenditionName,
@@ -35,8 +35,8 @@ pub(super) enum SegmentMismatch {
     Nothing(&'static str),
 }
 
-/// What of `fresh`, all that `task` makes, takes the place of its objects that are `damaged`; `current` is
-/// what the renditions are now.
+/// The objects of `fresh`, the complete output of `task`, that replace its `damaged` objects;
+/// `current` is the current state of the renditions.
 ///
 /// Groups of pictures are closed, so that new segments of video can be mixed with old ones. Audio
 /// overlaps from one segment to the next: a new segment can be mixed with old ones only if all

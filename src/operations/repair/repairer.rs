@@ -96,8 +96,7 @@ impl Repairer {
             revision: self.number(&found).await?,
             work_counter: WorkCounter::default(),
         };
-        // Nothing of this is public yet: the new keys are named by no playlist that players can
-        // reach.
+        // Nothing of this is public yet: no playlist that players can reach names the new keys.
         let done = repair.publish_revision(&damages).await;
         let claimed = match &done {
             Ok(_) => self.claim(&found, repair.revision).await.map(Some),
@@ -154,8 +153,8 @@ impl Repairer {
         })
     }
 
-    /// A number no object of the job carries yet: the log may have been lost, and counts from the
-    /// start again.
+    /// A number that no object of the job has yet: the log may have been lost, and then it counts
+    /// from the start again.
     async fn number(&self, found: &PublicOutput) -> Result<u64, RepairError> {
         let listed = self.context.jobs.output.list(found.keys().folder()).await?;
         let job = &found.receipt.job_id;
@@ -188,8 +187,8 @@ impl Repairer {
     async fn claim(&self, found: &PublicOutput, revision: u64) -> Result<Current, RepairError> {
         let (accepted_seq, expected) = match &found.owner {
             Some((owner, seq)) => (owner.accepted_seq, *seq),
-            // The log has forgotten the owner, and may count from the start again: whatever job
-            // comes next is newer.
+            // The log no longer has the owner, and may count from the start again: any later job is
+            // newer.
             None => (0, 0),
         };
 

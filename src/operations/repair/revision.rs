@@ -1,5 +1,5 @@
-//! One repair: the tasks of what is damaged done again, their output checked beside what is kept,
-//! and a new receipt.
+//! One repair: repeats the tasks of damaged objects, checks their output together with what is
+//! kept, and writes a new receipt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ pub(super) struct Repair<'a> {
 
 /// Whether tasks can be done again from the source.
 enum SourceCheck {
-    /// It is what it was when the job was planned, or is not needed.
+    /// It is unchanged since the job was planned, or is not needed.
     Usable,
     /// It is gone, or was replaced.
     Unusable(Failure),
@@ -48,7 +48,7 @@ enum SourceCheck {
 type DamagedByTask = BTreeMap<TaskName, Vec<OutputObject>>;
 
 impl Repair<'_> {
-    /// Everything but tidying up: the new receipt, and why the source could not be used, where it
+    /// Everything except the cleanup: the new receipt, and why the source could not be used, if it
     /// was needed.
     pub(super) async fn publish_revision(
         &self,
@@ -94,7 +94,7 @@ impl Repair<'_> {
                 given_up.clear();
                 (self.redo_tasks(&damaged_by_task).await?, None)
             }
-            // All that is damaged needs the source, so nothing can be repaired without it.
+            // All damaged objects need the source, so nothing can be repaired without it.
             SourceCheck::Unusable(failure) if given_up.len() == damages.len() => {
                 return Err(RepairError::Failed(failure));
             }
@@ -106,8 +106,8 @@ impl Repair<'_> {
         Ok((receipt, source_failure))
     }
 
-    /// Sheets are drawn of tiles: where those are damaged or gone, their chunks have to be done
-    /// again. Whether any has.
+    /// Sheets are made from tiles: if those are damaged or missing, their chunks have to be
+    /// repeated. Returns whether any has.
     async fn add_tiles(
         &self,
         all: &BTreeMap<String, (TaskName, OutputObject)>,
@@ -133,7 +133,7 @@ impl Repair<'_> {
         Ok(!damaged.is_empty())
     }
 
-    /// Compares the source with what it was when the job was planned.
+    /// Compares the source with its state when the job was planned.
     async fn check_source(&self) -> Result<SourceCheck, RepairError> {
         let source = &self.found.receipt.planned.source;
         let bucket = self.context.storage.bucket(&source.bucket);

@@ -18,7 +18,7 @@ const PARALLEL: usize = 8;
 /// receipt in its order, then master.
 ///
 /// # Errors
-/// What kept the bucket from answering. An object that is not there is no error.
+/// When the bucket does not answer. A missing object is not an error.
 pub async fn scan(bucket: &Bucket, found: &PublicOutput) -> Result<Vec<Damage>, StorageError> {
     let mut damages: Vec<Damage> = found.lost_receipt.iter().cloned().collect();
     damages.extend(objects(bucket, &found.receipt.objects).await?);

@@ -106,7 +106,7 @@ async fn encode_rungs(
                 // The first pass finds where the source can be entered. What it left is not needed
                 // any more; what later passes leave would be.
                 (Err(RunError::EnteredLate), Some(earlier)) if n == 0 => {
-                    tracing::info!(job.id = %job_id, chunk, ?earlier, "the source was entered too late");
+                    tracing::info!(job.id = %job_id, chunk, ?earlier, "decoding started too late in the source");
                     entry = earlier;
                     task_dir = task.create_dir(&dirs)?;
                     remove_uploaded(task, pass_dirs).await?;
@@ -150,8 +150,8 @@ async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result
     }
 }
 
-/// The passes a chunk is encoded in. The lowest rung of a short first chunk goes first and is
-/// published at once: it takes a fraction of the time of all.
+/// The passes in which a chunk is encoded. The lowest rung of a short first chunk is encoded first
+/// and published at once: it takes a fraction of the total time.
 fn plan_passes(
     rungs_at_once: RungsAtOnce,
     video: &VideoPlan,
@@ -165,8 +165,8 @@ fn plan_passes(
     }
 }
 
-/// Whether the lowest rung of a chunk is encoded before the others: that of the first chunk, where
-/// it is short.
+/// Whether the lowest rung of a chunk is encoded before the others: that of the first chunk, if the
+/// chunk is short.
 fn has_preview(video: &VideoPlan, chunk: u32, rungs: usize) -> bool {
     let (first, end) = video.chunk_frames(chunk).unwrap_or_default();
     chunk == 0 && rungs > 1 && end - first <= MAX_PREVIEW_SEGMENTS * u64::from(video.segment_frames)

@@ -30,7 +30,7 @@ impl From<RunError> for Failure {
             RunError::Failed(failure) => failure,
             RunError::EnteredLate => Self::new(
                 Code::VerificationFailed,
-                "The first picture that could be decoded lies behind the beginning of the chunk.",
+                "The first picture that could be decoded is after the beginning of the chunk.",
             ),
         }
     }

@@ -1,5 +1,5 @@
-//! One run of ffmpeg over the source of a task: the process with its limits, and what goes on
-//! beside it until its last segment is in the bucket.
+//! One run of ffmpeg over the source of a task: the process with its limits, and what runs
+//! concurrently until its last segment is in the bucket.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -31,7 +31,7 @@ use crate::worker::admission::{ResourceRequirements, used};
 /// hung.
 const MIN_SPEED: f64 = 0.01;
 
-/// The time a run has besides what its media takes.
+/// The time a run has in addition to the time for its media.
 const EXTRA_TIME: Duration = Duration::from_secs(300);
 
 /// One run of ffmpeg that is about to start.
@@ -46,7 +46,7 @@ pub(super) struct FfmpegRun<'a> {
     pub(super) renditions: &'a [RenditionDir],
     /// Whether its progress is published.
     pub(super) progress: ProgressMode,
-    /// How many runs over the same segments went before it in its task, each with other renditions.
+    /// How many earlier runs over the same segments its task had, each with other renditions.
     pub(super) earlier_passes: u32,
 }
 
@@ -74,7 +74,7 @@ struct Uploads {
     segments: Vec<Vec<UploadedSegment>>,
     /// One for each rendition, or none at all.
     inits: Vec<ObjectRef>,
-    /// The end of what ffmpeg said.
+    /// The end of the output of ffmpeg.
     stderr: String,
 }
 
@@ -87,8 +87,8 @@ impl FfmpegRun<'_> {
         // On the heap, since the future is large and a task may hold two.
         let result = Box::pin(self.encode_and_upload(task_dir.path())).await;
 
-        // A source cut short looks to ffmpeg like one that ends there. So a read that failed fails
-        // the run, whatever the exit code.
+        // To ffmpeg, a truncated source looks like one that ends there. So a failed read fails the
+        // run, whatever the exit code.
         let server = &self.source.server;
         if let Some(fault) = server.fault() {
             let failure = classify_source_error(&self.task.context.jobs, &fault.error).await;
@@ -123,7 +123,7 @@ impl FfmpegRun<'_> {
         })
     }
 
-    /// Runs ffmpeg to its end, with everything that goes on beside it.
+    /// Runs ffmpeg to its end, with everything that runs concurrently.
     async fn encode_and_upload(&self, task_dir: &Path) -> Result<Uploads, RunError> {
         let (task, work_counter) = (self.task, &self.task.task_context.work_counter);
         let uploader = task.segment_uploader(task_dir);
@@ -161,8 +161,8 @@ impl FfmpegRun<'_> {
         })
     }
 
-    /// Runs the process to its end, and returns the end of what it said. The sender of ticks is
-    /// dropped with it, which tells the others that it ended.
+    /// Runs the process to its end, and returns the end of its output. The sender of ticks is
+    /// dropped with it, which signals the others that it ended.
     async fn run_process(
         &self,
         task_dir: &Path,
@@ -222,8 +222,8 @@ impl FfmpegRun<'_> {
 }
 
 impl EncodedOutput {
-    /// Takes a rendition through its gate, which counts its frames or samples, and uploads its init
-    /// segment where that is not there yet.
+    /// Checks a rendition with its gate, which counts its frames or samples, and uploads its init
+    /// segment if that is still missing.
     pub(super) async fn check_rendition(
         &self,
         task: &EncodeTask<'_>,
@@ -261,8 +261,9 @@ impl EncodedOutput {
     }
 }
 
-/// Runs `report` beside the work, and counts the seconds in which ffmpeg runs as work. ffmpeg's own
-/// watchdog ends a run without frames, bytes or processor time, so that a run that goes on is work.
+/// Runs `report` concurrently with the work, and counts the seconds in which ffmpeg runs as work.
+/// The watchdog of ffmpeg ends a run without frames, bytes or processor time, so a run that
+/// continues is work.
 async fn run_background(
     report: impl Future<Output = ()>,
     work_counter: &WorkCounter,
@@ -287,7 +288,7 @@ async fn detect_overflow(task_dir: &Path, task: &EncodeTask<'_>) -> Failure {
         let written = used(task_dir);
         if written > declared.saturating_mul(2) {
             let text = format!(
-                "The task has {written} bytes in the work folder, more than twice the {declared} it was given."
+                "The task has {written} bytes in the work folder, more than twice the {declared} that it reserved."
             );
             return Failure::new(Code::DiskFull, text);
         }

@@ -16,10 +16,10 @@ use crate::job::failure::Failure;
 use crate::job::{JobState, Readiness, Stage, TaskContext, TaskOutcome, WorkerContext};
 use crate::worker::admission::{Admission, ResourceRequirements};
 
-/// How long a task waits that does not fit beside those in work, which take some seconds each.
+/// How long a task waits that does not fit next to those in work, which take some seconds each.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a task waits that is too large for this worker: so long it is for others to take alone.
+/// How long a task waits that is too large for this worker: only others can take it in that time.
 const TOO_LARGE_PAUSE: Duration = Duration::from_secs(20);
 
 /// Encodes chunks and tracks.
@@ -89,8 +89,8 @@ impl Encoder {
     }
 }
 
-/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the
-/// way where no one looked: the next attempt expects it.
+/// The plan as an attempt at a task carries it out. Audio that failed once may change its format at
+/// a place that was not probed: the next attempt expects that.
 fn plan_for_attempt(state: &JobState, task: TaskName) -> Option<Planned> {
     let mut plan = state.plan()?.clone();
     if task.duty == Duty::Tracks && (task == task.redone() || state.work.attempts(task) > 0) {

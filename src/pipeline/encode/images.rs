@@ -1,6 +1,5 @@
-//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails
-//! here leaves the chunk without them; `finish` then makes do with those of other chunks, or tells
-//! it in a warning.
+//! The images of a chunk: its picture for the poster and its tiles of the storyboard. If something
+//! fails here, the chunk has none; `finish` then uses those of other chunks, or adds a warning.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -61,7 +60,7 @@ async fn make_poster(task_dir: &Path, plan: &Planned) -> Option<(Bytes, f64)> {
     match made.unwrap_or_else(|error| Err(error.into())) {
         Ok(poster) => Some(poster),
         Err(error) => {
-            tracing::warn!(%error, "no poster was made of this chunk");
+            tracing::warn!(%error, "no poster was made from this chunk");
             None
         }
     }
@@ -106,7 +105,7 @@ fn encode_jpeg((picture, score): (Picture, f64)) -> io::Result<(Bytes, f64)> {
     Ok((bytes.into(), score))
 }
 
-/// The tiles of a chunk, if they are all there; nothing where it has none.
+/// The tiles of a chunk, if they are all there; none if it has none.
 async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes> {
     let storyboard = plan.storyboard?;
     let (first, end) = plan.video.as_ref()?.chunk_frames(chunk)?;
@@ -126,7 +125,7 @@ async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes
             None
         }
         Err(error) => {
-            tracing::warn!(%error, "no tiles were made of this chunk");
+            tracing::warn!(%error, "no tiles were made from this chunk");
             None
         }
     }
@@ -141,7 +140,7 @@ mod tests {
         height: 4,
     };
 
-    /// Pictures one after the other: each a gradient that reaches so far.
+    /// Consecutive pictures: each is a gradient up to this value.
     fn choice(most: &[usize]) -> io::Result<(Picture, f64)> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(argv::POSTER_FILE);

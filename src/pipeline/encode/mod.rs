@@ -4,9 +4,9 @@
 //!
 //! - `handler` takes a task from the stage's trait. `chunk` encodes all rungs of a piece of the
 //!   video; `tracks` encodes all audio, subtitles and the cover of the file.
-//! - `ffmpeg_run` is one process over the source, with its limits. Beside it, `upload_loop` takes
-//!   every segment it closes to the bucket, `ranges` publishes what can be played already, and
-//!   `progress` says how far it is.
+//! - `ffmpeg_run` is one process over the source, with its limits. Concurrently, `upload_loop`
+//!   uploads every closed segment, `ranges` publishes what is already playable, and `progress`
+//!   reports the progress.
 //! - `images` uploads the poster and the storyboard tiles.
 //! - `task` is what all of these are about: plan, keys, source and directory of one task.
 //! - `evidence` reads back what was uploaded and compares it with the encoder's input; `uploader`

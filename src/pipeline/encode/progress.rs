@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::task::EncodeTask;
 
-/// The share of a job that all audio together counts for, beside video.
+/// The share of a job that all audio together counts for, if there is video.
 const AUDIO_WEIGHT: f64 = 0.05;
 
 /// Whether the progress of one run of ffmpeg is published as that of its task.
@@ -23,14 +23,14 @@ const AUDIO_WEIGHT: f64 = 0.05;
 pub(super) enum ProgressMode {
     /// It is.
     Published,
-    /// It is not: a later run of the task goes over the same media, and is the larger part of the
+    /// It does not: a later run of the task goes over the same media, and is the larger part of the
     /// work.
     Hidden,
 }
 
 impl ProgressMode {
-    /// The mode of pass `n` of so many. Each goes over all of the media, so the progress of the
-    /// task is that of the last one alone.
+    /// The mode of pass `n` of this many. Each goes over all of the media, so the progress of the
+    /// task is that of the last one only.
     pub(super) const fn of_pass(n: u32, passes: usize) -> Self {
         if n as usize + 1 == passes {
             Self::Published
@@ -49,14 +49,14 @@ struct TaskShare {
     own: f64,
     /// The seconds of the timeline that the task covers.
     seconds: f64,
-    /// The frames of a video task. They tell sooner how far it is than the times of what was
+    /// The frames of a video task. They show the progress sooner than the times of what was
     /// written.
     frames: Option<u64>,
 }
 
 impl TaskShare {
-    /// The share of `task`, given which tasks were done when it started: a lower bound, since
-    /// others go on meanwhile.
+    /// The share of `task`, given which tasks were done when it started: a lower bound, because
+    /// others continue meanwhile.
     #[expect(
         clippy::cast_precision_loss,
         reason = "frame counts stay far below 2^52"

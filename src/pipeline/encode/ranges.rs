@@ -32,8 +32,8 @@ pub(super) struct RangePublisher<'a> {
 }
 
 impl<'a> RangePublisher<'a> {
-    /// A publisher for what is encoded into `dirs` after so many other `passes` over the same
-    /// segments; nothing where there are no renditions.
+    /// A publisher for what is encoded into `dirs` after this many earlier `passes` over the same
+    /// segments; none if there are no renditions.
     pub(super) fn new(
         task: &'a EncodeTask<'a>,
         dirs: &[RenditionDir],
@@ -93,7 +93,7 @@ impl<'a> RangePublisher<'a> {
         Ok(())
     }
 
-    /// The segments of the next range, by rendition, once all are there that will be.
+    /// The segments of the next range, by rendition, once all of them exist.
     fn next_complete(
         &self,
         dirs: &[RenditionDir],

@@ -20,8 +20,8 @@ pub(super) struct RenditionDir {
     pub(super) kind: ObjectKind,
     /// The number of its first segment in this task.
     pub(super) first_segment: u32,
-    /// The time in seconds from zero at which the first segment has to begin. Nothing where that
-    /// cannot be later than it should be, since the source is read from its beginning.
+    /// The time in seconds from zero at which the first segment has to begin. None if it cannot be
+    /// too late, because the source is read from its beginning.
     pub(super) expected_start: Option<Rational>,
     /// The number of the last segment of the rendition, where this task makes it. What ffmpeg makes
     /// behind it belongs to it.
@@ -35,7 +35,7 @@ pub(super) struct RenditionDir {
 pub(super) enum FfmpegState {
     /// Further segments may come.
     Running,
-    /// All segments are there.
+    /// All segments exist.
     Ended,
 }
 
@@ -50,8 +50,8 @@ impl RenditionDir {
         self.path(task_dir).join(argv::segment_file(n))
     }
 
-    /// Whether nothing more can come to segment `n` of the rendition once its file is there: the
-    /// last one ends with ffmpeg.
+    /// Whether segment `n` of the rendition is complete once its file exists: the last one ends
+    /// with ffmpeg.
     pub(super) fn is_final(&self, n: u32, ffmpeg: FfmpegState) -> bool {
         self.last_segment
             .is_none_or(|last| n < last || (n == last && ffmpeg == FfmpegState::Ended))

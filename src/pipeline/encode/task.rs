@@ -1,4 +1,4 @@
-//! One task in work: what is to be made, of which source, and where it goes.
+//! One task in work: its output, its source, and where the output goes.
 
 use std::path::Path;
 
@@ -151,8 +151,8 @@ impl EncodeTask<'_> {
         objects
     }
 
-    /// The output as it travels in `done`: in the message, or as an object of the bucket where it
-    /// is long.
+    /// The output as `done` contains it: in the message, or as an object in the bucket if it is
+    /// long.
     pub(super) async fn store_output(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
         let bytes = wire::encode(&output);
         if bytes.len() <= MAX_INLINE_BYTES {
@@ -170,9 +170,9 @@ impl EncodeTask<'_> {
 
 /// The source of a task, served to one run of ffmpeg on a loopback port.
 ///
-/// Each run has a server of its own. A failed read, the count of bytes and whether the source is
-/// held back belong to the server, and an ffmpeg that was stopped a moment ago may still read from
-/// it: none of that must reach the next run.
+/// Each run has its own server. A failed read, the count of bytes and whether the source is
+/// throttled belong to the server, and an ffmpeg that was just stopped may still read from it: none
+/// of that must affect the next run.
 pub(super) struct TaskSource {
     /// Serves the source, and knows what was read of it.
     pub(super) server: SourceServer,

@@ -69,8 +69,8 @@ pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, F
     Ok(output)
 }
 
-/// Encodes everything. Where ffmpeg crashes in a run that makes subtitles or a cover, too, they may
-/// be to blame: the audio is then made without them. Nothing where nothing can be made.
+/// Encodes everything. If ffmpeg crashes in a run that also makes subtitles or a cover, these may
+/// be the cause: the audio is then encoded without them. None if nothing can be made.
 async fn encode_or_drop_extras(
     task: &EncodeTask<'_>,
     warnings: &mut Vec<String>,
@@ -80,7 +80,7 @@ async fn encode_or_drop_extras(
     match encode(task, Scope::Everything).await {
         Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
             let job_id = &task.task_context.state.job_id;
-            tracing::warn!(job.id = %job_id, %failure, "making sound without subtitles and cover");
+            tracing::warn!(job.id = %job_id, %failure, "encoding audio without subtitles and cover");
         }
         encoded => return encoded.map(Some),
     }
@@ -159,8 +159,8 @@ async fn run_preparation(
     Ok(run.run(task_dir).await?.task_dir)
 }
 
-/// By how much each rendition is made louder that shall have a certain loudness: measured on a
-/// reading of its own, since a whole track must be heard before its first sample can be changed.
+/// The gain of each rendition with a target loudness: measured in a separate pass, because a whole
+/// track must be read before its first sample can be changed.
 async fn measure_gains(
     task: &EncodeTask<'_>,
     task_dir: TempDir,
@@ -219,7 +219,7 @@ async fn upload_subtitles(
     Ok(())
 }
 
-/// Uploads cues, of which the last one ends `end` milliseconds from zero.
+/// Uploads cues; the last one ends `end` milliseconds from zero.
 async fn upload_cues(
     task: &EncodeTask<'_>,
     rendition: &SubtitleRendition,

@@ -22,8 +22,8 @@ const MAX_WAITING_SEGMENTS: u32 = 4;
 /// left. Returns one list for each of `dirs`, in the order of its numbers.
 ///
 /// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes
-/// when ffmpeg has ended. Where segments leave more slowly than they are made, `source` is held
-/// back until they have left. `ranges` hears of every segment that has arrived.
+/// when ffmpeg has ended. If segments are uploaded more slowly than they are made, `source` is
+/// throttled until they are uploaded. `ranges` is notified of every uploaded segment.
 ///
 /// # Errors
 /// [`RunError::EnteredLate`] where a rendition has an expected start and not even one segment.

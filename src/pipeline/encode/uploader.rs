@@ -55,7 +55,7 @@ impl SegmentUploader<'_> {
         // The init segment is complete as soon as a segment is.
         let (init, _) = self.read_init(dir).await?;
         let unsound = |error| {
-            let text = format!("Segment {n} of {} is not sound: {error}.", dir.name);
+            let text = format!("Segment {n} of {} is not valid: {error}.", dir.name);
             Failure::new(Code::VerificationFailed, text)
         };
         let key_frame = if dir.has_iframe_playlist {
@@ -110,7 +110,7 @@ impl SegmentUploader<'_> {
             Ok(bytes) => bytes.into(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(unsound(format!(
-                    "ffmpeg ended well but made nothing of {}.",
+                    "ffmpeg ended successfully but made no output for {}.",
                     dir.name
                 )));
             }
@@ -121,7 +121,7 @@ impl SegmentUploader<'_> {
             InitInfo::parse(&bytes).and_then(|init| Ok((init, rewrite::init(&bytes)?.into())));
         read.map_err(|error| {
             unsound(format!(
-                "The init segment of {} is not sound: {error}.",
+                "The init segment of {} is not valid: {error}.",
                 dir.name
             ))
         })
@@ -132,8 +132,8 @@ impl SegmentUploader<'_> {
     }
 }
 
-/// Puts one small object under a key that carries the attempt, and says what is there now. A number
-/// that was given out before, by a stream that was restored from an older copy, overwrites nothing:
+/// Writes one small object under a key with the attempt, and returns the stored object. A number
+/// that was already assigned, because a stream was restored from an older copy, overwrites nothing:
 /// the attempt fails, and the next one has another number.
 pub(super) async fn put_object(
     jobs: &Jobs,

@@ -1,4 +1,4 @@
-//! Events that are kept as dead letters, and which reasons make them so.
+//! Events that become dead letters, and the reasons.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::crash;
 use crate::job::verdict::SettleError;
 
 impl Intake {
-    /// What becomes of an event that cannot be taken in. Each reason is named here, so that none
-    /// that lasts is tried again without end: what can pass is tried again, what needs a newer
-    /// release is left to one, and all else is a dead letter.
+    /// Handles an event that cannot be accepted. Each reason is named here, so that no permanent
+    /// one is retried forever: a temporary problem is retried, an event that needs a newer release
+    /// is left to one, and everything else is a dead letter.
     pub(super) async fn settle_error(
         &self,
         delivery: &Delivery,
@@ -36,15 +36,15 @@ impl Intake {
         self.settle_internal_error(delivery, stage, &reason).await
     }
 
-    /// Keeps an event that cannot be carried out as a dead letter, for a reason that is not its
-    /// publisher's.
+    /// Publishes an event that cannot be carried out as a dead letter, for a reason that the
+    /// publisher did not cause.
     pub(super) async fn settle_internal_error(
         &self,
         delivery: &Delivery,
         stage: &str,
         reason: &str,
     ) -> Disposition {
-        // Only after the letter is in its stream may the event be acknowledged, or a crash in
+        // The event may be acknowledged only after the dead letter is in its stream, or a crash in
         // between would lose it.
         match self
             .publish_dead_letter(delivery, stage, Code::Internal, reason)
@@ -58,8 +58,8 @@ impl Intake {
                 );
                 Disposition::Ack
             }
-            // The event can be kept nowhere else than in its own stream, so it stays there and is
-            // delivered again.
+            // The event can only be kept in its own stream, so it stays there and is delivered
+            // again.
             Err(refused) => {
                 tracing::error!(%refused, seq = delivery.seq, "not even a dead letter can be published");
                 Disposition::Retry(Duration::from_secs(60))
@@ -67,7 +67,7 @@ impl Intake {
         }
     }
 
-    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its
+    /// Publishes an event that names no file, or contradicts the log, as a dead letter with its
     /// original bytes and headers.
     pub(super) async fn settle_malformed(
         &self,
@@ -93,8 +93,8 @@ impl Intake {
         code: Code,
         reason: &str,
     ) -> Result<(), Refused> {
-        // The id of the letter names the event, so that a second delivery of it publishes no second
-        // letter.
+        // The id of the dead letter names the event, so a second delivery of the event publishes no
+        // second one.
         let grief = DeadLetterReason {
             stream: topology::UPLOADS,
             seq: delivery.seq,

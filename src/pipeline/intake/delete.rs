@@ -1,4 +1,4 @@
-//! Delete event → the file's jobs end, what they made goes, a tombstone stays.
+//! Delete event → the jobs of the file end, their outputs are removed, a tombstone stays.
 
 use std::convert::Infallible;
 
@@ -55,8 +55,8 @@ impl Intake {
     }
 }
 
-/// Tells the server every [`topology::HEARTBEAT`] that the work goes on, so that it does not
-/// deliver the event again.
+/// Sends a heartbeat every [`topology::HEARTBEAT`], so that the server does not deliver the event
+/// again.
 async fn send_heartbeats(delivery: &Delivery) -> Infallible {
     loop {
         tokio::time::sleep(topology::HEARTBEAT).await;

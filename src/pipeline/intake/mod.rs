@@ -97,8 +97,8 @@ impl Intake {
         match taken {
             Ok(Ok(disposition)) => disposition,
             Ok(Err(error)) => self.settle_error(&delivery, stage, error).await,
-            // No job has a deadline yet that would end this: the event would come again without
-            // end.
+            // No job has a deadline yet that would end this: the event would be delivered again
+            // forever.
             Err(panic) => {
                 self.settle_internal_error(&delivery, stage, &Failure::of_panic(&*panic).message)
                     .await
@@ -174,7 +174,7 @@ impl Intake {
                 }
 
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
-                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
+                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was already accepted");
                 // What is wrong with another event than the job's own does not concern the job.
                 None
             }
@@ -184,9 +184,9 @@ impl Intake {
         self.start_job(delivery, &job_id, failure).await
     }
 
-    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the
-    /// server took and that is too long to be passed on is accepted without its metadata, and kept
-    /// as a dead letter as far as it fits.
+    /// Publishes `accepted`, and returns why the job can only fail, if that is so. An event that
+    /// the server accepted but that is too long to be forwarded is accepted without its metadata,
+    /// and published as a dead letter as far as it fits.
     async fn publish_accepted(
         &self,
         delivery: &Delivery,
@@ -354,7 +354,7 @@ impl Intake {
             let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
 
             // Only equal content can mean another upload: the same file, sent again after it was
-            // deleted. An event with an id of its own is the same event however late it comes.
+            // deleted. An event with its own id is the same event however late it arrives.
             if !(arrival.is_told_by_content() && self.predates_deletion(&job_id, event).await?) {
                 return Ok(job_id);
             }

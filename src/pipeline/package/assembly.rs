@@ -143,7 +143,7 @@ fn join(
     let Some((_, head)) = pieces.iter().find(|(made, _)| !made.repair) else {
         return Err(SegmentMismatch {
             task,
-            reason: format!("Nothing was made of {}.", rendition.name()),
+            reason: format!("There is no output of {}.", rendition.name()),
         });
     };
 
@@ -231,7 +231,7 @@ fn latest_segments<'a>(
     Ok(segments)
 }
 
-/// A rendition must be as long as what it was made of.
+/// A rendition must be as long as its input.
 #[expect(
     clippy::cast_precision_loss,
     reason = "frame counts stay far below 2^52"
@@ -246,7 +246,7 @@ fn whole_length(plan: &Planned, assembled: &AssembledRendition) -> Result<(), St
             let off = assembled.units as f64 - planned;
             if off.abs() > 2.5 {
                 return Err(format!(
-                    "{} has {} frames, planned are {planned:.0}.",
+                    "{} has {} frames instead of the planned {planned:.0}.",
                     rendition.name, assembled.units
                 ));
             }

@@ -1,4 +1,4 @@
-//! What is checked of counts, times, lengths and rates, as the receipt tells it. Pure.
+//! The checks of counts, times, lengths and rates, as the receipt lists them. Pure.
 
 use streams::plan::{Planned, Rendition, TrackKind};
 use streams::task::TaskName;
@@ -85,7 +85,7 @@ fn grid(rendition: &AssembledRendition) -> Check {
 
     let segments = rendition.segments.len();
     let found = format!(
-        "{segments} segments follow each other without gap, each from a key frame on; {} {what}.",
+        "{segments} segments follow each other without gaps, and each starts with a key frame; {} {what}.",
         rendition.units
     );
     Check::new(format!("grid_{}", rendition.name()), found)
@@ -94,9 +94,9 @@ fn grid(rendition: &AssembledRendition) -> Check {
         .figure("seconds", rendition.seconds())
 }
 
-/// The length beside that of the source track, and whether they differ. What the container says of
-/// a track may be wrong, so that a difference is a warning; what was planned from its packets is a
-/// gate, passed before.
+/// The length compared with that of the source track, and whether they differ. The container may be
+/// wrong about a track, so a difference is a warning; the length planned from its packets is
+/// enforced by an earlier gate.
 fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
     let (track, padding) = match (&rendition.rendition, &plan.video) {
         (Rendition::Audio(audio), _) => (Some(audio.track), audio.padding()),
@@ -115,14 +115,14 @@ fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
     let name = format!("length_{}", rendition.name());
     let seconds = rendition.seconds();
     let Some(source) = track.and_then(|track| track.end) else {
-        let check = Check::new(name, "The source does not tell the length of its track.");
+        let check = Check::new(name, "The source does not give the length of its track.");
         return (check.figure("seconds", seconds), false);
     };
 
     // What a track has beyond the programme was cut, what it lacks was padded.
     let difference = seconds - (source.min(plan.programme) + padding).min(plan.programme);
     let found = format!(
-        "{seconds:.3} s from zero to its end, its source track {source:.3} s; {padding:.3} s were padded."
+        "{seconds:.3} s from zero to its end; its source track has {source:.3} s, and {padding:.3} s were padded."
     );
     let steps = match &rendition.rendition {
         Rendition::Video(video) => 2.5 / video.frame_rate.as_f64().max(1.0),
@@ -140,7 +140,7 @@ fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
 fn rates(plan: &Planned, rendition: &AssembledRendition) -> Check {
     let rates = playlists::bandwidth(plan, rendition);
     let found = format!(
-        "At most {} and {} bits a second on average, measured.",
+        "Measured: at most {} bits per second, and {} on average.",
         rates.peak, rates.average
     );
     Check::new(format!("bandwidth_{}", rendition.name()), found)
@@ -149,7 +149,7 @@ fn rates(plan: &Planned, rendition: &AssembledRendition) -> Check {
         .figure("bytes", count(rendition.bytes()))
 }
 
-/// Pictures beside sound.
+/// Video compared with audio.
 fn together(renditions: &[AssembledRendition]) -> Option<Check> {
     let longest = |video: bool| {
         let of_kind = renditions
@@ -159,7 +159,7 @@ fn together(renditions: &[AssembledRendition]) -> Option<Check> {
     };
 
     let (video, audio) = (longest(true)?, longest(false)?);
-    let found = format!("Pictures last {video:.3} s, sound {audio:.3} s; both begin at zero.");
+    let found = format!("Video lasts {video:.3} s, audio {audio:.3} s; both begin at zero.");
     Some(
         Check::new("audio_video", found)
             .figure("video_seconds", video)
@@ -172,7 +172,7 @@ fn together(renditions: &[AssembledRendition]) -> Option<Check> {
 pub(super) fn check_objects(made: &[ObjectRef]) -> Check {
     let number = made.len();
     let found = format!(
-        "{number} objects are in the bucket with the sizes and versions they were read back and hashed with."
+        "{number} objects are in the bucket with the sizes and versions that were read back and hashed."
     );
     Check::new("objects", found)
         .figure("objects", count(number))
@@ -188,7 +188,7 @@ pub(super) fn check_written(derived: &[DerivedObject<'_>]) -> Check {
     Check::new("derived", found).figure("objects", count(derived.len()))
 }
 
-/// What the source has and the output has not, counted by kind: nothing is left out silently.
+/// What the source has and the output lacks, counted by kind: nothing is left out silently.
 pub(super) fn check_tracks(plan: &Planned) -> Check {
     let of = |kind: TrackKind| {
         count(
@@ -201,7 +201,7 @@ pub(super) fn check_tracks(plan: &Planned) -> Check {
     };
     let audios = plan.audios().count();
     let found = format!(
-        "The source has {} tracks, the output {} renditions of video, {audios} of sound and {} of subtitles.",
+        "The source has {} tracks; the output has {} video, {audios} audio and {} subtitle renditions.",
         plan.source.tracks.len(),
         plan.videos().count(),
         plan.subtitles.len()

@@ -1,8 +1,8 @@
 //! What the evidence of the tasks says of the content. Pure.
 //!
-//! A picture that is black where what it was made of is not, and sound that is silent where what it
-//! was made of is not, are the fault of the task that made them. How like each other the pictures
-//! are is a figure and, below a floor, a warning.
+//! A picture that is black where its input is not, and audio that is silent where its input is not,
+//! are faults of the task that made them. The similarity of the pictures is a figure and, below a
+//! threshold, a warning.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ fn last_evidence<'a>(
             .filter(|evidence| evidence.name == *rendition.name())
             .map(|evidence| (made.task, evidence))
     };
-    // Repairs come last in `made`, and of equal keys a map keeps the last value.
+    // Repairs are last in `made`, and of equal keys a map keeps the last value.
     made.iter().flat_map(of_rendition).collect()
 }
 
@@ -93,7 +93,7 @@ fn check_video(
             .find(|sample| is_wrongly_black(sample))
         {
             let reason = format!(
-                "{name}: frame {} is black (mean luma {:.1}), what it was made of is not ({:.1}).",
+                "{name}: frame {} is black (mean luma {:.1}), but its input is not ({:.1}).",
                 black.frame, black.luma, black.source_luma
             );
             judgement.faults.push((*task, reason));
@@ -110,8 +110,8 @@ fn check_video(
 
     let luma = |of: fn(&PictureSample) -> f64| mean(samples.iter().map(of));
     let found = format!(
-        "Of {} pictures all over it, each beside the frame its encoder was given, the median similarity (SSIM of luma) is {median:.4}; \
-         none is black that should not be.",
+        "{} pictures from its whole length were compared with the frames that its encoder was given: the median similarity (SSIM of luma) is \
+         {median:.4}, and none is wrongly black.",
         ssim.len()
     );
 
@@ -142,14 +142,14 @@ fn check_audio(
 
     if levels::is_lost(&sample) {
         let reason = format!(
-            "{name}: it is silent for {:.1} s and {:.1} dB on the whole, where what it was made of is not ({:.1} dB).",
+            "{name}: it is silent for {:.1} s and has {:.1} dB overall, where its input is not silent ({:.1} dB).",
             sample.silent_seconds, sample.rms, sample.source_rms
         );
         judgement.faults.push((task, reason));
     }
 
     let found = format!(
-        "Its mean level is {:.1} dB, that of what it was made of {:.1} dB; it is nowhere silent that it should not be.",
+        "Its mean level is {:.1} dB, that of its input {:.1} dB; it is silent only where its input is.",
         sample.rms, sample.source_rms
     );
     let check = Check::new(format!("content_{name}"), found);
@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top
+    /// Good evidence for both rungs and tracks of the test plan, with these pictures in the top
     /// rung.
     fn all(pictures: &[PictureSample], sample: SoundSample) -> Vec<TaskResult> {
         let fine = [picture(0.97, 100.0, 100.0); 4];

@@ -1,4 +1,4 @@
-//! What tasks make beside renditions: the last word on each. Pure.
+//! What tasks make in addition to renditions: the final selection of each. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::job::receipt::TaskResult;
 
 /// The subtitles, in the order they were made in, with the task that makes them.
 pub(super) fn latest_subtitles(made: &[TaskResult]) -> Vec<(TaskName, &SubtitleOutput)> {
-    // Repairs come last in `made`, so what they made takes the place of what they repair.
+    // Repairs are last in `made`, so their objects replace the ones that they repair.
     let mut last: Vec<(TaskName, &SubtitleOutput)> = Vec::new();
     for made in made {
         for subtitle in &made.output.subtitles {

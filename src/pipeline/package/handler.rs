@@ -17,8 +17,8 @@ use crate::job::commit::ensure_prefix_free;
 use crate::job::failure::Failure;
 use crate::job::{self, JobState, Jobs, Stage, TaskContext, TaskOutcome};
 
-/// Takes one delivery of a task of the class. A `playlist` task only brings the live playlists up to
-/// date, so it goes around the five steps.
+/// Takes one delivery of a task of the class. A `playlist` task only updates the live playlists, so
+/// it does not use the five steps.
 pub async fn handle(
     jobs: Jobs,
     delivery: Arc<Delivery>,

@@ -8,8 +8,8 @@ use streams::plan::{Planned, Rendition, VideoRendition};
 
 use super::assembly::AssembledRendition;
 
-/// The playlist, and the rendition it is over. Nothing where there is no video, or older builds
-/// made a part of it and did not note where key frames end.
+/// The playlist, and its rendition. None if there is no video, or if an older build made a part of
+/// it and did not record where key frames end.
 pub(super) fn playlist(
     plan: &Planned,
     renditions: &[AssembledRendition],
@@ -51,7 +51,7 @@ pub(super) fn variant(
     })
 }
 
-/// The smallest pictures: whoever looks for a place wants them at once.
+/// The smallest pictures, because they must appear immediately while a viewer seeks.
 fn lowest(renditions: &[AssembledRendition]) -> Option<(&AssembledRendition, &VideoRendition)> {
     renditions
         .iter()

@@ -19,10 +19,10 @@ use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::TaskResult;
 
-/// Looks at everything the renditions are made of, and at what was made beside them.
+/// Checks every object of the renditions, and the objects that were made in addition to them.
 ///
 /// # Errors
-/// The tasks to do again, or what kept it from being looked at.
+/// The tasks to repeat, or why the check was not possible.
 pub(super) async fn inspect_bucket(
     publication: &Publication<'_>,
     keys: &JobKeys,
@@ -120,7 +120,7 @@ fn find_difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) ->
     };
     if found.size != size {
         return Some(format!(
-            "has {} bytes in the bucket, {size} were written",
+            "has {} bytes in the bucket, but {size} were written",
             found.size
         ));
     }
@@ -136,7 +136,7 @@ fn find_difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) ->
     }
 }
 
-/// What is wrong with an init segment as it reads back; nothing where it is as it was written.
+/// What is wrong with an init segment as it reads back; none if it is as it was written.
 async fn find_init_fault(
     jobs: &Jobs,
     rendition: &AssembledRendition,

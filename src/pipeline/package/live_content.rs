@@ -34,9 +34,9 @@ pub(super) struct PublishedSegments {
 }
 
 /// The playlist as it was, or a new one, with all segments of `pieces` that follow without a gap
-/// and end by `limit`, in seconds. Nothing where there is none to list. What would need another
-/// init segment is not listed: that would be a discontinuity. The last segment comes together with
-/// the end: players that read it first wait for another one, and some never ask again.
+/// and end by `limit`, in seconds. None if there is none to list. What would need another init
+/// segment is not listed: that would be a discontinuity. The last segment comes together with the
+/// end: players that read it first wait for another one, and some never ask again.
 pub(super) fn extend_playlist(
     plan: &Planned,
     before: Option<LivePlaylist>,
@@ -126,7 +126,7 @@ pub(super) fn to_live_rendition(
     }
 }
 
-/// The rates a rendition may have, by its plan: what is there so far tells little of what comes.
+/// The rates a rendition may have, by its plan: the segments so far say little about later ones.
 /// The peak allows for what may be measured: an encoder may spend a whole buffer on top of its
 /// rate, within the shortest run of segments that counts.
 #[expect(

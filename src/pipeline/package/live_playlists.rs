@@ -1,10 +1,10 @@
-//! The handler of `playlist`: live playlists list what is made, so that the output plays while it is
-//! encoded.
+//! The handler of `playlist`: live playlists list the finished segments, so that the output can be
+//! played while it is encoded.
 //!
-//! Whoever writes reads back what is there and keeps every line. A write replaces only the version
-//! that was read, so that one who slept in between neither shrinks nor unseals a playlist; where a
-//! service knows no such writes, the next one mends it, and the message that asks for it stays on
-//! the queue until nothing was left to write.
+//! A writer reads the existing playlist and keeps every line. A write replaces only the version
+//! that was read, so a writer that was frozen in between neither shrinks nor unseals a playlist; if
+//! a service does not support such writes, the next write repairs it, and the message that requests
+//! the update stays on the queue until nothing is left to write.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ const UPDATE_INTERVAL: Duration = Duration::from_secs(2);
 /// Why live playlists were not written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LivePlaylistError {
-    /// The storage did not do its part, or someone else wrote first: what is there is read again.
+    /// The storage failed, or another worker wrote first: the current object is read again.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The server will never take the fact.
@@ -78,7 +78,7 @@ impl From<LivePlaylistError> for Failure {
 /// Takes one delivery of a `playlist` task.
 ///
 /// # Errors
-/// What keeps the job itself from going on.
+/// What prevents the job from continuing.
 pub(super) async fn update_live_playlists(
     jobs: &Jobs,
     job: &JobId,
@@ -98,12 +98,12 @@ pub(super) async fn update_live_playlists(
     };
     match LivePlaylistWriter::new(jobs, &state, plan).write(end).await {
         Ok(WriteOutcome::Unchanged) => {}
-        // Later, when there may be more; by then a verdict may ask for the end.
+        // Later, when there may be more; by then a verdict may require the end.
         Ok(WriteOutcome::Written) => return Ok(Disposition::Retry(UPDATE_INTERVAL)),
         Err(LivePlaylistError::Refused(refused)) => return Err(refused.into()),
         Err(LivePlaylistError::Unread(unread)) => return Err(unread.into()),
         Err(error) => {
-            // Where it is not this request alone, nothing else need be started in vain.
+            // If other requests are affected, too, no other task should be started in vain.
             if let LivePlaylistError::Storage(error) = &error
                 && !matches!(error, StorageError::Changed { .. })
             {
@@ -114,7 +114,8 @@ pub(super) async fn update_live_playlists(
         }
     }
 
-    // What was made since the job was read found this message on the queue, and asked for no other.
+    // Segments that were made since the job was read found this message on the queue, and added no
+    // other.
     delivery.settle(Disposition::Ack).await;
     let now = jobs.work(job).await?;
     if now.done != state.work.done || now.parts != state.work.parts {
@@ -154,7 +155,7 @@ pub(super) async fn seal_live_playlists(
     }
 }
 
-/// Whether playlists go on after a write.
+/// Whether playlists continue after a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PlaylistEnd {
     /// More may be listed later.
@@ -253,7 +254,7 @@ impl<'a> LivePlaylistWriter<'a> {
         }
         let outcome = written?;
 
-        // The fact comes after the objects: it never names one that is not there.
+        // The fact comes after the objects: it never names a missing one.
         if self.state.is_open() && !self.state.playable && end == PlaylistEnd::Open {
             let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
             let manifest_url = self.jobs.live_url(&self.keys.live_master());
@@ -283,7 +284,7 @@ impl<'a> LivePlaylistWriter<'a> {
         Ok(outcome)
     }
 
-    /// Whether what was made is listed: not after the job failed or was canceled.
+    /// Whether segments are listed: not after the job failed or was canceled.
     fn lists_more(&self) -> bool {
         match &self.state.verdict {
             Some(verdict) => verdict.fact.outcome == Decision::Commit,
@@ -329,8 +330,8 @@ impl<'a> LivePlaylistWriter<'a> {
         Ok((drafts, renditions))
     }
 
-    /// The media playlist of a rendition that ends by `until`, in seconds; nothing where there is
-    /// nothing to list.
+    /// The media playlist of a rendition that ends by `until`, in seconds; none if there is nothing
+    /// to list.
     async fn draft(
         &self,
         published: &mut PublishedOutput<'_>,
@@ -369,8 +370,8 @@ impl<'a> LivePlaylistWriter<'a> {
         )))
     }
 
-    /// An object with its version. The version is asked for first: a write in between makes ours
-    /// fail, and nothing else.
+    /// An object with its version. The version is requested first: a write in between only makes
+    /// this write fail.
     async fn read(&self, key: &str) -> Result<Option<StoredPlaylist>, LivePlaylistError> {
         let Some(meta) = self.jobs.output.head(key).await? else {
             return Ok(None);

@@ -26,7 +26,7 @@ pub enum OutputObject {
     Tiles,
     /// The subtitles of a track.
     Subtitles(RenditionName),
-    /// The list of what a task made. What it says is in the receipt, too.
+    /// The list of the output of a task. Its content is in the receipt, too.
     List,
 }
 
@@ -41,8 +41,8 @@ pub struct CurrentRendition {
     pub segments: BTreeMap<u32, (u64, u64, String)>,
 }
 
-/// Every object that tasks made, by its key: what it is, and which task makes it. Nothing for what
-/// does not fit together.
+/// Every object that tasks made, by its key: its kind and its task. Objects that do not match the
+/// plan are left out.
 #[must_use]
 pub fn list_output_objects(
     plan: &Planned,

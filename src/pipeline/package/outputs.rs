@@ -12,11 +12,10 @@ use crate::job::failure::Failure;
 use crate::job::receipt::TaskResult;
 use crate::job::{JobState, Jobs};
 
-/// What keeps an output from being published.
+/// What prevents an output from being published.
 #[derive(Debug)]
 pub enum OutputFault {
-    /// The output of these tasks is not what it was, or not what it should be: they must be done
-    /// again.
+    /// The output of these tasks has changed or is wrong: they must be repeated.
     Tasks(Vec<(TaskName, String)>),
     /// Nothing of the output is to blame.
     Other(Failure),
@@ -38,7 +37,7 @@ impl From<Failure> for OutputFault {
 /// The results that count, in the order of the plan.
 ///
 /// # Errors
-/// A task whose list is not what it was, or a result that is not in the log.
+/// A task whose list has changed, or a result that is not in the log.
 pub async fn read_task_results(
     jobs: &Jobs,
     state: &JobState,
@@ -101,10 +100,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<TaskResult, Out
     if Digest::of(&bytes).sha256 != object.sha256 {
         return Err(OutputFault::task(
             task,
-            format!(
-                "{} has another content than it was written with.",
-                object.key
-            ),
+            format!("The content of {} is not what was written.", object.key),
         ));
     }
 

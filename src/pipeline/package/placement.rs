@@ -4,8 +4,8 @@ use storage::{Digest, revised, revision_of};
 use streams::work::ObjectRef;
 
 /// Where the derived objects of an output go: a job writes them under their plain keys; a repair
-/// leaves those that are intact and still right where they are, and writes the others under keys of
-/// its own, since the old ones are cached for a year.
+/// keeps those that are intact and still correct, and writes the others under new keys, because the
+/// old ones are cached for a year.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placement<'a> {
     /// The repair; 0 for the job itself.
@@ -19,7 +19,7 @@ pub(super) struct Placement<'a> {
 pub(super) enum ObjectPlace<'a> {
     /// It has to be written under this key.
     Write(String),
-    /// It is there.
+    /// It exists.
     Existing(&'a ObjectRef),
 }
 

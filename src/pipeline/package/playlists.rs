@@ -79,7 +79,7 @@ fn variant(
     })
 }
 
-/// Every track of sound once, with its 5.1 rendition beside its stereo one.
+/// Every audio track once, with its stereo rendition and its 5.1 rendition.
 fn audios(
     folder: &str,
     renditions: &[AssembledRendition],

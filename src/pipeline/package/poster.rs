@@ -16,7 +16,7 @@ pub(super) fn choose_poster(made: &[TaskResult]) -> Option<(TaskName, ObjectRef)
             continue;
         };
         let offer = (made.task, picture, score);
-        // What a repair made takes the place of what its task had made.
+        // Objects of a repair replace those of its task.
         match offered.iter_mut().find(|(task, ..)| *task == made.task) {
             Some(before) => *before = offer,
             None => offered.push(offer),

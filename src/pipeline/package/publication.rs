@@ -40,7 +40,7 @@ impl Publication<'_> {
         self.jobs.keys(self.prefix, &self.plan.head.job_id)
     }
 
-    /// Where what is derived goes.
+    /// The location of the derived objects.
     pub(super) const fn placement(&self) -> Placement<'_> {
         Placement {
             revision: self.revision,

@@ -1,8 +1,8 @@
 //! Publishing: what tasks made is checked as a whole, then everything derived from it is written:
 //! playlists, commit and receipt.
 //!
-//! A job publishes once. A repair publishes again, beside: what is intact and still right stays
-//! where it is.
+//! A job publishes once. A repair publishes again under new keys: objects that are intact and still
+//! correct stay where they are.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ impl Publication<'_> {
     /// a second writer writes the same.
     ///
     /// # Errors
-    /// The tasks that must be done again, or what kept it from being done.
+    /// The tasks that must be repeated, or why it was not possible.
     pub async fn publish(&self) -> Result<Receipt, OutputFault> {
         let (receipt, derived) = self.draft().await?;
         let renditions = self.assemble_renditions()?;
@@ -82,7 +82,7 @@ impl Publication<'_> {
         if renditions.is_empty() {
             return Err(Failure::new(
                 Code::VerificationFailed,
-                "The tasks made nothing that fits the plan.",
+                "The tasks have no output that fits the plan.",
             )
             .into());
         }
@@ -161,7 +161,7 @@ impl Publication<'_> {
             iframes,
         );
 
-        // Its key tells which bytes are public, so that every revision has one.
+        // Its key identifies the public bytes, so every revision has one.
         let place = ObjectPlace::Write(revised(&keys.commit(), self.revision));
         derived.push(DerivedObject::playlist(place, commit.into()));
         derived
@@ -311,7 +311,7 @@ impl Publication<'_> {
     }
 }
 
-/// What of the previews a plan promises is not there, as stable words.
+/// The missing previews of a plan, as stable words.
 fn missing_images(
     plan: &Planned,
     poster: Option<&ObjectRef>,

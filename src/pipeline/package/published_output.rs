@@ -1,5 +1,5 @@
-//! What the tasks of a job published of its renditions so far: results, and ranges of what is not
-//! done yet.
+//! What the tasks of a job have published of its renditions so far: results, and ranges of
+//! unfinished tasks.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::job::{JobState, Jobs};
 /// Why it is not known what a task made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishedOutputError {
-    /// It is not there, or not as it was published.
+    /// It does not exist, or has changed since it was published.
     #[error("what {0} made cannot be read")]
     Missing(TaskName),
     /// What was published needs a newer release, or is broken.
@@ -24,7 +24,7 @@ pub(super) enum PublishedOutputError {
     Unread(#[from] Unread),
 }
 
-/// What was published of one job. Each message is read once, whichever rendition asks for it.
+/// What was published of one job. Each message is read once, whichever rendition needs it.
 pub(super) struct PublishedOutput<'a> {
     jobs: &'a Jobs,
     state: &'a JobState,
@@ -80,8 +80,8 @@ impl<'a> PublishedOutput<'a> {
         Ok(self.done(task).await?.segments_of(rendition.name()))
     }
 
-    /// What is there of a rendition from segment `listed` on, in order: of each task its result,
-    /// else its ranges; up to the first task that is not done.
+    /// The published parts of a rendition from segment `listed` on, in order: for each task its
+    /// result, else its ranges; up to the first unfinished task.
     pub(super) async fn segments_from(
         &mut self,
         rendition: &Rendition,
@@ -109,7 +109,7 @@ impl<'a> PublishedOutput<'a> {
         Ok(pieces)
     }
 
-    /// A range of what a task made.
+    /// A range of the output of a task.
     async fn part(
         &mut self,
         task: TaskName,

@@ -1,5 +1,5 @@
-//! The storyboard: the tiles of all chunks joined into sheets, and the WebVTT index that tells
-//! which tile belongs to which time.
+//! The storyboard: the tiles of all chunks joined into sheets, and the WebVTT index that maps times
+//! to tiles.
 //!
 //! A storyboard that cannot be made is a warning. Keys follow from contents and contents from what
 //! the chunks made, so that two finishers write equal bytes.
@@ -30,8 +30,8 @@ const SHEET_JPEG_QUALITY: u8 = 75;
 /// Objects with tiles that are read ahead.
 const MAX_READ_AHEAD: usize = 2;
 
-/// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing
-/// or are not what their tasks made.
+/// Makes the sheets of the storyboard of the plan; none if it has none, or if tiles are missing or
+/// differ from the output of their tasks.
 ///
 /// # Errors
 /// Only what the storage says: it may be asked again.
@@ -65,8 +65,8 @@ pub(super) async fn draw_sheets(
     run_blocking(move || sheets.finished()).await
 }
 
-/// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is
-/// told the key that follows from the content, and says under which key it is written.
+/// The objects of a storyboard: the sheets, and last the index, each with its key. `place` gets the
+/// key that follows from the content, and returns the key under which it is written.
 pub(super) fn name_objects(
     keys: &JobKeys,
     plan: &Planned,
@@ -105,7 +105,7 @@ struct TileObject {
     bytes: usize,
 }
 
-/// The objects with tiles, in the order of the video; nothing where one is missing.
+/// The objects with tiles, in the order of the video; none if one is missing.
 fn find_tile_objects(
     plan: &Planned,
     storyboard: Storyboard,
@@ -138,7 +138,7 @@ async fn read_tiles(jobs: &Jobs, part: TileObject) -> Result<Option<Bytes>, Outp
             Ok(Some(bytes))
         }
         Ok(_) => {
-            tracing::warn!(%key, "these tiles are not as they were made, so there is no storyboard");
+            tracing::warn!(%key, "these tiles differ from the ones that were made, so there is no storyboard");
             Ok(None)
         }
         Err(error) => Err(classify_output_error(jobs, &error).await.into()),
@@ -291,7 +291,7 @@ fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> 
     Some(text)
 }
 
-/// `units` of which there are `per_second`, in milliseconds, rounded to the nearest one.
+/// `units` at `per_second` units per second, in milliseconds, rounded to the nearest one.
 const fn millis(units: u128, per_second: u128) -> Option<u128> {
     (units * 2000 + per_second).checked_div(2 * per_second)
 }

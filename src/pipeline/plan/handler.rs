@@ -20,7 +20,7 @@ use crate::job::failure::{Evidence, Failure, Remedy};
 use crate::job::queue::encode_backlogs;
 use crate::job::{JobState, Readiness, Stage, TaskContext, TaskOutcome};
 
-/// A fact is at most so long, in bytes.
+/// Largest fact, in bytes.
 const MAX_FACT: usize = 64 * 1024;
 
 impl Stage for Planner {
@@ -58,7 +58,8 @@ impl Stage for Planner {
             .open_source(found.source(&self.context.storage))
             .await?;
 
-        // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
+        // The first bytes may show what the file is when ffprobe only reports that it cannot be
+        // read.
         let probe = self
             .probe(&task_context, &server)
             .await
@@ -86,7 +87,7 @@ impl Stage for Planner {
 }
 
 impl Planner {
-    /// Chunks that can be encoded at a time, as far as can be seen.
+    /// Number of chunks that can be encoded at a time, as far as is known.
     async fn fleet_capacity(&self) -> u32 {
         let (hi, lo) = encode_backlogs(&self.context.jobs).await;
         u32::try_from(hi.and(lo).capacity())
@@ -94,8 +95,8 @@ impl Planner {
             .max(1)
     }
 
-    /// The failure of a source that was gone, or that was first denied and then not there, when its
-    /// task had started.
+    /// The failure of a source that was missing, or first denied and then missing, when its task
+    /// had started.
     fn missing_source_failure(&self, code: Code, state: &JobState) -> Failure {
         let remedy = match remaining_source_wait(&self.context.jobs, state.accepted.time) {
             Some(_) => Remedy::AwaitSource,
@@ -164,7 +165,7 @@ impl Planner {
         let state = &task_context.state;
         let asked = &state.accepted.fact.upload.settings;
         let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
-            let text = format!("The event asks for a profile that is not there: {unknown}.");
+            let text = format!("The event names an unknown profile: {unknown}.");
             Failure::new(Code::InvalidEvent, text)
         })?;
 

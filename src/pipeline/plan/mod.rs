@@ -1,8 +1,8 @@
 //! Plan: probe the source and decide everything about the job, once, so that any worker encodes the
 //! same output.
 //!
-//! In reading order: `handler` (of plan tasks), `source` (whether the object is there),
-//! `remux` (the private copy), `sample` (what the pictures want), `planner` (what these work with),
+//! In reading order: `handler` (of plan tasks), `source` (whether the object exists), `remux` (the
+//! private copy), `sample` (how hard the video is to encode), `planner` (what these work with),
 //! `share` (whose turn it is).
 
 mod handler;

@@ -30,8 +30,7 @@ impl Planner {
         server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))
     }
 
-    /// Does what reads from `server`. A read that failed on the way looks like a short source to
-    /// whoever reads it.
+    /// Runs what reads from `server`. To the reader, a failed read looks like a short source.
     pub(super) async fn read_source<T>(
         &self,
         task_context: &TaskContext,

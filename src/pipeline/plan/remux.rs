@@ -2,8 +2,8 @@
 //! cues.
 //!
 //! Without it the whole video would be one sequential task. The copy costs one read of the source
-//! and no decoding. AVI is not copied: it tells no presentation times, and those a copy makes up
-//! are late by the reordering of its frames.
+//! and no decoding. AVI is not copied: it has no presentation times, and the generated times of a
+//! copy are late by the reordering of its frames.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,9 +40,10 @@ pub(super) struct Copied {
 }
 
 impl Planner {
-    /// Copies a source that cannot be entered at a time into a container with an index, where that
-    /// is worth it and possible. Where it is not the job goes on without: slower, not worse. But a
-    /// source whose clock has to be repaired is nothing without its copy.
+    /// Copies a source that cannot be read from an arbitrary time into a container with an index,
+    /// if that is worthwhile and possible. If not, the job continues without a copy: it is slower,
+    /// but its output is as good. But a source whose timestamps have to be repaired cannot be used
+    /// without its copy.
     pub(super) async fn copy_if_needed(
         &self,
         task_context: &TaskContext,
@@ -58,7 +59,7 @@ impl Planner {
         if size > self.remux_max {
             let limit = self.remux_max;
             let text = format!(
-                "The clock of the file starts again on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit})."
+                "The timestamps of the file restart in the middle, and a file of {size} bytes is too large to be repaired (REMUX_MAX: {limit})."
             );
             return if is_needed {
                 Err(Failure::new(Code::ExceedsPolicy, text))
@@ -67,7 +68,7 @@ impl Planner {
             };
         }
 
-        // Sound that is decoded for the copy takes more bytes in it than in the source.
+        // Audio that is decoded for the copy takes more bytes there than in the source.
         let size = size.saturating_add(decoded_bytes(probe));
         let who = format!("{}/copy", task_context.state.job_id);
         let room = self
@@ -105,7 +106,7 @@ impl Planner {
         }
 
         if is_needed {
-            let text = "The clock of the file starts again on its way, and its tracks cannot be copied to be put right.";
+            let text = "The timestamps of the file restart in the middle, and its tracks cannot be copied to repair them.";
             return Err(Failure::new(Code::DecodeErrors, text));
         }
 
@@ -149,7 +150,7 @@ impl Planner {
         Ok(exit.end)
     }
 
-    /// Puts the copy beside the output and probes it there, as the tasks will read it.
+    /// Uploads the copy to the output bucket and probes it there, as the tasks will read it.
     async fn publish(
         &self,
         task_context: &TaskContext,
@@ -210,8 +211,8 @@ impl Planner {
     }
 }
 
-/// The probe of a copy, with what only the source could tell: what was done to its clock, which of
-/// its tracks were not copied, and which belong together, since Matroska has no programmes.
+/// The probe of a copy, with what only the source shows: how its timestamps were repaired, which of
+/// its tracks were not copied, and which belong together, because Matroska has no programmes.
 fn remember(copy: Probe, original: &Probe) -> Probe {
     let kinds = argv::copied_streams(original);
     let copied = kinds.iter().flat_map(|(_, streams)| streams);
@@ -269,7 +270,7 @@ fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
     }
 
     let text = format!(
-        "The clock of the file starts again on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
+        "The timestamps of the file restart in the middle; after the repair it should last {wanted:.1} s, but it lasts {found:.1} s."
     );
     Err(Failure::new(Code::DecodeErrors, text))
 }
@@ -301,7 +302,7 @@ fn is_worth_it(probe: &Probe) -> bool {
         && probe.main_video().is_some_and(is_enough)
 }
 
-/// Bytes that sound takes, at most, which is decoded for the copy.
+/// Largest number of bytes of audio that is decoded for the copy.
 fn decoded_bytes(probe: &Probe) -> u64 {
     let bytes = probe.streams.iter().filter_map(|stream| {
         let channels = argv::decoded_channels(stream)?;

@@ -34,7 +34,7 @@ impl Planner {
     ) -> Result<Samples, String> {
         let unread = |failure: Failure| {
             tracing::warn!(job.id = %task_context.state.job_id, code = %failure.code, "the source was not sampled: {}", failure.message);
-            "No sample was taken: the source could not be read through.".to_owned()
+            "No sample was taken: the source could not be read to its end.".to_owned()
         };
 
         let source = match &plan.source.copy {
@@ -51,7 +51,8 @@ impl Planner {
             .await;
         // The reservation is held until the function returns: the memory is in use until the sample
         // is taken.
-        let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
+        let _room =
+            room.ok_or("No sample was taken: this worker does not have enough memory for it.")?;
 
         let server = self.open_source(source).await.map_err(unread)?;
         let folder = self.context.work_dir.create_task_dir(std::iter::empty());

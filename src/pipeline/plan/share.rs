@@ -1,9 +1,9 @@
 //! A publisher's share of the queue: the jobs of one who sends thousands wait to be planned, so
 //! that the first chunks of all others find no long queue.
 //!
-//! No one waits while the fleet has room. Where first chunks pile up, or one publisher has plenty
-//! of jobs in work, a job of a publisher that has its share already is put off, before an attempt
-//! is counted. A share is what all jobs in work come to for each of their publishers.
+//! No job waits while the fleet has free slots. If first chunks pile up, or one publisher has many
+//! jobs in work, a job of a publisher that already has its share is postponed, before an attempt is
+//! counted. A share is what all jobs in work come to for each of their publishers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// How long the plan of a job waits for others, 2 to 60 s; nothing where it need not.
+    /// How long the plan of a job waits for others, 2 to 60 s; none if it need not.
     pub(super) async fn pause(&self, jobs: &Jobs, state: &JobState) -> Option<Duration> {
         let upload = &state.accepted.fact.upload;
         if upload.settings.priority == Priority::High {
@@ -138,7 +138,8 @@ impl FleetCapacity {
         }
     }
 
-    /// Whether no one needs to wait, whoever is in work: there are no more jobs than tasks.
+    /// Whether no publisher has to wait, whichever jobs are in work: there are no more jobs than
+    /// tasks.
     const fn has_room_for_all(self, hi: Backlog, lo: Backlog) -> bool {
         let tasks = hi.waiting + hi.in_flight + lo.waiting + lo.in_flight;
         hi.waiting < self.firsts && tasks < self.jobs

@@ -105,8 +105,8 @@ pub(super) async fn look_up_source(
     }
 }
 
-/// Whether the task can start: a source that is on its way is waited for, from when the event was
-/// taken in, and a denied one from when it was first denied.
+/// Whether the task can start: a source that is still being uploaded is waited for from the time
+/// the event was accepted, and a denied one from the time it was first denied.
 pub(super) async fn source_readiness(
     jobs: &Jobs,
     look: SourceLookup,

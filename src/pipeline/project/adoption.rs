@@ -27,8 +27,8 @@ impl Orphan {
         self.file.deleted_at.is_some()
     }
 
-    /// The upload event that makes it a job of ours. Its own id is the event's identity, so that it
-    /// has one effect however often it is sent.
+    /// The upload event that makes it a job of fluxhls. Its id is the identity of the event, so the
+    /// event has one effect however often it is sent.
     #[must_use]
     pub fn event(&self) -> Value {
         let (job, file) = (&self.job, &self.file);
@@ -69,7 +69,7 @@ impl Orphan {
     }
 }
 
-/// Those settings that mean something to us; the old system's own have other names.
+/// The settings that fluxhls has; those of the old system have other names.
 fn settings(job: &Model) -> Option<Value> {
     let old = job.settings.as_ref()?.as_object()?;
     let known = ["profile", "priority", "max_attempts"];
@@ -81,7 +81,7 @@ fn settings(job: &Model) -> Option<Value> {
     (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
-/// The ids of jobs that no event of ours ever spoke of, and that are pending, or processing since
+/// The ids of jobs that no fluxhls event ever named, and that are pending, or processing since
 /// before `stuck_before`; oldest first.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ pub async fn orphans(
         .add(Column::Status.eq("processing"))
         .add(began);
 
-    // Only our facts set `accepted_seq`, so a row without one is the old system's.
+    // Only facts of fluxhls set `accepted_seq`, so a row without it belongs to the old system.
     TranscodingJobs::find()
         .select_only()
         .column(Column::Id)
@@ -113,7 +113,7 @@ pub async fn orphans(
         .await
 }
 
-/// A job with its file, as it is now; none where it is gone.
+/// A job with its file, in its current state; none if it no longer exists.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -23,9 +23,9 @@ pub(super) struct Applied {
     pub(super) dead: Vec<DeadFact>,
 }
 
-/// Applies `messages`, of which none needs a newer release, within `transaction`, setting aside
-/// those that cannot be in the tables. Jobs in `deleted` are known to have been deleted later; a
-/// live projector knows of none.
+/// Applies `messages`, none of which needs a newer release, within `transaction`, and sets aside
+/// those that the tables cannot store. Jobs in `deleted` are known to have been deleted later; a
+/// live projector has none.
 ///
 /// # Errors
 /// Only for reasons that are not in the messages; then the transaction is to be dropped and all of
@@ -45,8 +45,8 @@ pub(super) async fn apply(
         }
     }
 
-    // All at once is the usual case. Where the content of one is refused, each is applied alone, so
-    // that no other is lost with it.
+    // Usually all are applied at once. If the content of one is refused, each is applied
+    // separately, so that no other is lost with it.
     let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);
     if try_apply(transaction, references, &all).await?.is_none() {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();

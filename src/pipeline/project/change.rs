@@ -14,7 +14,7 @@ pub(super) struct Changes {
     pub(super) file_patches: Vec<FilePatch>,
     /// Changes of jobs that were accepted before the run.
     pub(super) job_patches: Vec<JobPatch>,
-    /// Jobs whose row goes.
+    /// Jobs whose row is deleted.
     pub(super) pruned: Vec<Pruned>,
 }
 
@@ -54,7 +54,8 @@ impl JobPatch {
 pub(super) struct FilePatch {
     pub(super) file_id: String,
     pub(super) job_id: String,
-    /// Sequence of the job's `accepted`, where that fact is in the same run. Else its row knows.
+    /// Sequence of the `accepted` of the job, if that fact is in the same run. Otherwise its row
+    /// has it.
     pub(super) accepted_seq: Option<i64>,
     /// Sequence of the last fact in here.
     pub(super) seq: i64,
@@ -84,7 +85,7 @@ impl FilePatch {
     }
 }
 
-/// A job whose row goes.
+/// A job whose row is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pruned {
     pub(super) id: String,

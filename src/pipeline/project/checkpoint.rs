@@ -80,17 +80,17 @@ impl Checkpoint {
         })
     }
 
-    /// Whether it speaks of the stream that was created at that time.
+    /// Whether it belongs to the stream that was created at that time.
     pub(super) fn is_of(&self, stream_created: DateTime<Utc>) -> bool {
         self.0.stream_created == exactly(stream_created)
     }
 
-    /// Whether both speak of the same stream.
+    /// Whether both belong to the same stream.
     pub(super) fn is_same_stream(&self, other: &Self) -> bool {
         self.0.stream_created == other.0.stream_created
     }
 
-    /// Whether this is the message it speaks of.
+    /// Whether this is the message it points to.
     pub(super) fn is_at(&self, message: &StoredMessage) -> bool {
         *self == self.after(message)
     }
@@ -113,8 +113,8 @@ pub async fn read_job_counters(db: &impl ConnectionTrait) -> Result<JobCounters,
     Ok(at.map(|at| at.job_counters()).unwrap_or_default())
 }
 
-/// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a
-/// transaction, this also makes a second projector wait here, and then find out that it lost.
+/// Moves the checkpoint if it is still at `from`; otherwise returns false. As the first statement
+/// of a transaction, this also makes a second projector wait here, and then detect that it lost.
 pub(super) async fn advance(
     db: &impl ConnectionTrait,
     from: &Checkpoint,

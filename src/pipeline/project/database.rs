@@ -1,4 +1,4 @@
-//! The one door to the tables.
+//! The only access to the tables.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::write_check::check_write;
 /// How long a connection may be waited for.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where the tables are.
+/// The settings of the database.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// A postgres:// or sqlite:// URL, which may hold a password.
@@ -65,7 +65,7 @@ impl Database {
         migration::begin(&self.0, Purpose::Read).await
     }
 
-    /// Begins a transaction that writes; it is rolled back where it is dropped without a commit.
+    /// Begins a transaction that writes; it is rolled back if it is dropped without a commit.
     ///
     /// # Errors
     /// When the database cannot be reached.
@@ -73,8 +73,8 @@ impl Database {
         migration::begin(&self.0, Purpose::Write).await
     }
 
-    /// Whether transactions that write go on beside each other; in `SQLite` each waits for the one
-    /// before.
+    /// Whether transactions that write run concurrently; in `SQLite` each waits for the previous
+    /// one.
     #[must_use]
     pub fn has_many_writers(&self) -> bool {
         self.0.get_database_backend() == DbBackend::Postgres

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::error::ProjectError;
 
-/// How long a transaction is kept open for its dead letters.
+/// How long a transaction stays open for its dead letters.
 pub(super) const DEAD_LETTER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A message of the job log that the projection skips.
@@ -32,8 +32,8 @@ impl DeadFact {
         self.message.seq
     }
 
-    /// The dead letter: the original bytes and the reason, within what the server takes in one
-    /// message.
+    /// The dead letter: the original bytes and the reason, within the size that the server accepts
+    /// in one message.
     ///
     /// Its id makes a projector that crashed between publishing and committing publish it once.
     pub(super) fn to_dead_letter(&self, limit: usize) -> OutboundMessage {
@@ -76,7 +76,7 @@ impl std::fmt::Display for DeadFact {
 /// Publishes dead letters, before the commit that skips their facts: nothing is dropped silently.
 pub(super) async fn publish_dead_letters(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
-        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
+        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be stored in the tables; it is now a dead letter");
         timeout(
             DEAD_LETTER_LIMIT,
             log.publish_dead_letter(fact.to_dead_letter(log.max_payload())),

@@ -9,7 +9,8 @@ use streams::{Fact, Unread, subject};
 pub(super) struct Entry {
     /// Stream sequence, in the type the guard columns have.
     pub(super) seq: i64,
-    /// When the server stored it: UTC without a zone, cut to the microseconds both databases keep.
+    /// When the server stored it: UTC without a zone, truncated to the microseconds that both
+    /// databases store.
     pub(super) at: NaiveDateTime,
     /// What happened.
     pub(super) fact: Fact,
@@ -46,10 +47,7 @@ impl Entry {
 
         // Readers look under the subject, so a body that names another job belongs to neither.
         if fact.head().job_id != job {
-            let why = format!(
-                "the body speaks of job {}, not of {job}",
-                fact.head().job_id
-            );
+            let why = format!("the body names job {}, not {job}", fact.head().job_id);
             return Err(Unread::broken(subject, why));
         }
 

@@ -10,15 +10,16 @@ use streams::Unread;
 use super::error_text::describe_error;
 use super::feed::FeedError;
 
-/// How long the transaction of one batch may take. A database that vanished from the network would
-/// else be waited for until the kernel gives up, a quarter of an hour after it came back.
+/// How long the transaction of one batch may take. Otherwise a database that disappeared from the
+/// network would be waited for until the kernel gives up, up to a quarter of an hour after it is
+/// back.
 pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
 
-/// Why the tables could not be brought on. Nothing is lost: the checkpoint is where it was.
+/// Why the tables could not be updated. Nothing is lost: the checkpoint is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.
-    #[error("the database is in the way of the projection: {}", describe_error(.0))]
+    #[error("the database prevents the projection: {}", describe_error(.0))]
     Database(DbErr),
     /// The schema is not one this program may write to.
     #[error("{0}")]
@@ -33,8 +34,8 @@ pub enum ProjectError {
     /// facts is their meaning.
     #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
     Newer(#[from] Unread),
-    /// A dead letter was not taken.
-    #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
+    /// A dead letter was not accepted.
+    #[error("a fact that the tables cannot store cannot become a dead letter: {0}")]
     DeadLetter(String),
 }
 

@@ -36,8 +36,8 @@ pub(super) fn database_message(error: &SqlxError) -> String {
     }
 }
 
-/// What to do, by SQLSTATE where the server gave one, else by the message of the client, which
-/// keeps no kind of error. The manual of `PostgreSQL` lists the codes in its appendix A.
+/// What to do, by SQLSTATE if the server gave one, else by the message of the client, which has no
+/// error kinds. The manual of `PostgreSQL` lists the codes in its appendix A.
 fn suggest_fix(error: &SqlxError, message: &str) -> &'static str {
     let code = match error {
         SqlxError::Database(error) => error.code().unwrap_or_default().into_owned(),
@@ -46,7 +46,7 @@ fn suggest_fix(error: &SqlxError, message: &str) -> &'static str {
 
     match code.as_str() {
         "25006" => {
-            "the database takes no writes: DATABASE_URL must lead to the primary server, and neither database nor user \
+            "the database accepts no writes: DATABASE_URL must lead to the primary server, and neither database nor user \
              may have default_transaction_read_only set"
         }
         "42501" if message.contains("schema") => {
@@ -77,7 +77,7 @@ fn suggest_fix_by_message(message: &str) -> &'static str {
     } else if message.contains("no encryption") {
         "the server wants TLS: set sslmode=verify-full and sslrootcert in DATABASE_URL"
     } else if message.contains("No such file") {
-        "a file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there"
+        "a file that DATABASE_URL names (sslrootcert, sslcert, sslkey) does not exist"
     } else if message.contains("unsupported startup parameter") {
         "the pooler takes no options in DATABASE_URL: set the search_path by ALTER ROLE, or name the parameter in \
          PgBouncer's ignore_startup_parameters"

@@ -41,7 +41,7 @@ pub enum FeedError {
     #[error("the job log holds {0} facts more but does not deliver them")]
     Stalled(u64),
     /// The stream is another one now, or lost its end.
-    #[error("the job log is not the one it was: it was created again or lost its end")]
+    #[error("the job log is not the same as before: it was created again or lost its end")]
     Changed,
 }
 
@@ -231,7 +231,7 @@ impl Feed {
             .info()
             .map_err(|error| FeedError::server("read")(&error))?;
 
-        // Nothing is acknowledged, so a message that got lost on the way would never come again.
+        // Nothing is acknowledged, so a lost message would never be delivered again.
         if info.consumer_sequence != self.delivered + 1 {
             return Err(FeedError::Gap(self.delivered, info.consumer_sequence));
         }

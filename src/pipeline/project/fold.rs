@@ -1,13 +1,14 @@
 //! The fold of facts into changes: pure, and the same whatever the facts are cut into.
 //!
-//! Two rules keep that so. A job is over when it ended: what comes later in the log, from a worker
-//! that had not read it, changes nothing, and after `pruned` nothing at all does. And a file
-//! follows the job accepted last: once a newer one is accepted, facts of an older one pass it by.
+//! Two rules ensure this. A job is over when it has ended: later facts, from a worker that had not
+//! read the end, change nothing, and nothing has an effect after `pruned`. And a file follows the
+//! job that was accepted last: once a newer one is accepted, facts of an older one do not affect
+//! it.
 //!
-//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the
-//! row of the file as it is: an API may have it. A rebuild knows all tombstones beforehand: it
-//! neither makes the row of a file again for jobs that were deleted, nor writes into one what they
-//! had to say.
+//! A live projector handles a deleted file job by job, as each `pruned` arrives, and leaves the row
+//! of the file as it is: an API may own it. A rebuild knows all tombstones beforehand: it does not
+//! create the row of a file for jobs that were deleted, and it does not write their facts into an
+//! existing one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,12 +61,12 @@ impl Fold {
         }
     }
 
-    /// The jobs met so far that the tombstones are about.
+    /// The jobs so far that the tombstones cover.
     pub(super) const fn deleted(&self) -> &BTreeSet<JobId> {
         &self.deleted
     }
 
-    /// Takes in the next fact of the log.
+    /// Folds the next fact of the log.
     pub(super) fn push(&mut self, entry: &Entry) {
         let head = entry.fact.head();
         if let Fact::Accepted(accepted) = &entry.fact
@@ -94,7 +95,7 @@ impl Fold {
     pub(super) fn into_changes(self) -> Changes {
         let mut changes = Changes::default();
 
-        // Where no other job of the file is left, only the guards of its row move.
+        // If no other job of the file is left, only the guards of its row change.
         for (id, deleted) in self.deleted_files {
             if !self.files.contains_key(&id) {
                 changes
@@ -125,7 +126,7 @@ impl Fold {
 
 #[derive(Debug, Default)]
 struct JobFold {
-    /// The row as `accepted` makes it, where that fact is in the run.
+    /// The row as `accepted` creates it, if that fact is in the run.
     accepted: Option<transcoding_jobs::Model>,
     patch: JobPatch,
     /// Sequence of `pruned`.
@@ -181,7 +182,7 @@ impl JobFold {
 
 #[derive(Debug, Default)]
 struct FileFold {
-    /// The row as the run's first `accepted` makes it, where there is none.
+    /// The row as the first `accepted` of the run creates it, if there is none.
     new: Option<files::Model>,
     /// The job accepted last within the run, and the sequence of that.
     newest: Option<(JobId, i64)>,
@@ -219,8 +220,8 @@ impl FileFold {
         }
     }
 
-    /// The patch that a fact goes into: the last one, if it goes on with the same job, else a new
-    /// one. None for a fact of a job that is not the newest any more.
+    /// The patch that a fact goes into: the last one, if it is about the same job, else a new one.
+    /// None for a fact of a job that is no longer the newest.
     fn patch(&mut self, entry: &Entry) -> Option<&mut FilePatch> {
         let head = entry.fact.head();
         if self
@@ -253,7 +254,7 @@ impl FileFold {
         let patch = self.patches.last_mut()?;
         patch.accepted_seq = self.newest.as_ref().map(|(_, seq)| *seq);
         patch.seq = entry.seq;
-        // Times need not follow sequences where the server's clock was set back.
+        // Times may contradict sequences if the clock of the server was set back.
         patch.at = patch.at.max(entry.at);
         Some(patch)
     }

@@ -3,7 +3,7 @@
 use streams::Fact;
 use streams::fact::Outcome;
 
-/// Counts of jobs, kept beside the checkpoint.
+/// Counts of jobs, kept with the checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JobCounters {
     /// Jobs that were accepted.

@@ -140,7 +140,7 @@ pub struct Filter {
     pub status: Option<String>,
     /// Only jobs of this file.
     pub file_id: Option<FileId>,
-    /// At most so many; all where none is given.
+    /// Largest number of rows; all if none is given.
     pub limit: Option<u64>,
 }
 

@@ -41,8 +41,8 @@ pub(super) fn count_batch(applied: &Applied) {
     }
 }
 
-/// Reports where the projector is: how many facts the tables are behind, and whether another one
-/// writes them.
+/// Reports the position of the projector: how many facts the tables are behind, and whether another
+/// projector writes them.
 pub(super) fn report_position(lag: u64, standby: bool) {
     gauge!("fluxhls_projection_lag_messages").set(gauge_value(lag));
     gauge!("fluxhls_projection_standby").set(if standby { 1.0 } else { 0.0 });

@@ -1,7 +1,8 @@
-//! The percentage of running jobs, beside the checkpoint: it may be lost, and only ever grows.
+//! The percentage of running jobs, which is not part of the checkpoint: it may be lost, and it only
+//! grows.
 //!
-//! Workers publish progress once a second and task, and the next value makes up for a lost one; so
-//! this listens to the messages as they pass and keeps no position.
+//! Workers publish progress once a second per task, and the next value replaces a lost one; so this
+//! subscribes to the messages and keeps no position.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,7 +25,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Only `ended` says 100.
 const MAX_PERCENT: i32 = 99;
 
-/// Keeps `progress` of processing jobs fresh.
+/// Keeps `progress` of processing jobs up to date.
 pub async fn follow(database: Database, nats: Nats) {
     let mut messages = match nats.client.subscribe(subject::ALL_PROGRESS).await {
         Ok(messages) => messages,

@@ -21,7 +21,7 @@ use super::{Database, batch, entry, metrics, rebuild};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Where a projector is.
+/// The position of a projector.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position {
     /// Stream sequence of the last fact in the tables.
@@ -32,7 +32,7 @@ pub struct Position {
     pub following: bool,
     /// Whether another projector moved the checkpoint last.
     pub standby: bool,
-    /// What keeps the tables from the log, while something does.
+    /// What prevents the tables from following the log, if anything does.
     pub trouble: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Projector {
         }
     }
 
-    /// Where the projector is, now and whenever it changes.
+    /// The position of the projector, now and whenever it changes.
     #[must_use]
     pub fn position(&self) -> watch::Receiver<Position> {
         self.position.subscribe()
@@ -131,7 +131,7 @@ impl Projector {
                     break;
                 }
 
-                // Its batch may end within ours.
+                // Its batch may end within this one.
                 match checkpoint::read(&self.database.read().await?).await? {
                     Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => {
                         at = theirs
@@ -159,8 +159,8 @@ impl Projector {
         Ok(References::read(&transaction).await?)
     }
 
-    /// Reports how far behind the log the tables fall while they do not follow it. Where the log
-    /// does not answer either, no one knows.
+    /// Reports how far the tables are behind the log while they do not follow it. If the log does
+    /// not answer either, that is unknown.
     async fn report_lag(&self) {
         let from = self.position.borrow().seq;
         if let Ok(Ok(feed)) = timeout(DEAD_LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
@@ -168,8 +168,8 @@ impl Projector {
         }
     }
 
-    /// The checkpoint to go on from, after the proof that the log still is what the tables came
-    /// from; rebuilds if not.
+    /// The checkpoint to continue from, after proof that the tables still come from this log;
+    /// rebuilds if not.
     async fn resume(&self) -> Result<Checkpoint, ProjectError> {
         let found = checkpoint::read(&self.database.read().await?).await?;
         let Some(mismatch) = self.find_mismatch(found.as_ref()).await? else {
@@ -240,12 +240,12 @@ impl Projector {
             .iter()
             .for_each(|entry| counters.count(&entry.fact));
         checkpoint::add_job_counters(&transaction, counters).await?;
-        // Before the commit that skips their facts: after a crash in between they come again, with
-        // equal ids.
+        // Before the commit that skips their facts: after a crash in between they are delivered
+        // again, with equal ids.
         publish_dead_letters(&self.log, &applied.dead).await?;
         transaction.commit().await?;
 
-        // Counted after the commit: a batch that is rolled back comes again.
+        // Counted after the commit: a batch that is rolled back is delivered again.
         metrics::count_batch(&applied);
         Ok(Writer::This)
     }
@@ -270,5 +270,5 @@ enum Writer {
     Another,
 }
 
-/// The checkpoint went back, or to another stream: another process rebuilt the tables.
+/// The checkpoint moved back, or to another stream: another process rebuilt the tables.
 struct Rewound;

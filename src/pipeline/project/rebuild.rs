@@ -1,8 +1,8 @@
 //! Rebuild: the whole log folded aside, then put into the tables in one transaction.
 //!
-//! Nothing is deleted for not being in the log: rows older than the log, and all columns that no
-//! fact sets, stay. A live projector notices by the checkpoint and goes on from where the rebuild
-//! came to.
+//! Nothing is deleted because it is not in the log: rows older than the log, and all columns that
+//! no fact sets, stay. A live projector notices the rebuild by the checkpoint and continues from
+//! where the rebuild ended.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use super::rows;
 pub struct Rebuilt {
     /// Facts that were read.
     pub facts: u64,
-    /// Those among them that cannot be in the tables and are dead letters.
+    /// Those that the tables cannot store, which are dead letters.
     pub dead: usize,
     /// Stream sequence of the last of them: the new checkpoint.
     pub seq: u64,
@@ -38,7 +38,7 @@ impl std::fmt::Display for Rebuilt {
         let Self { facts, dead, seq } = self;
         write!(
             f,
-            "rebuilt the tables from {facts} facts, up to sequence {seq}; {dead} of them cannot be in the tables"
+            "rebuilt the tables from {facts} facts, up to sequence {seq}; {dead} of them cannot be stored in the tables"
         )
     }
 }
@@ -139,8 +139,8 @@ struct Folded {
 
 /// The counts before a rebuild, and the sequence from which on its log adds to them.
 ///
-/// The log may have forgotten jobs that were counted; so where the tables came from this log, the
-/// counts go on from the checkpoint. Else all that the log holds is counted, and no count is
+/// Jobs that were counted may no longer be in the log; so if the tables came from this log, the
+/// counts continue from the checkpoint. Otherwise everything in the log is counted, and no count is
 /// lowered.
 fn counted(before: Option<&Checkpoint>, state: &feed::LogState) -> (JobCounters, u64) {
     match before {

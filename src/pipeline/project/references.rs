@@ -52,8 +52,8 @@ impl References {
         Ok(())
     }
 
-    /// Clears what a foreign key would refuse: a file of an unknown user or project is a file all
-    /// the same.
+    /// Clears values that a foreign key would refuse: a file of an unknown user or project is still
+    /// a file.
     pub(super) async fn clear_unknown(
         self,
         db: &impl ConnectionTrait,

@@ -3,7 +3,7 @@
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr};
 
-/// SQLSTATE classes of `PostgreSQL` that speak of the values in a statement: data exceptions (22),
+/// SQLSTATE classes of `PostgreSQL` that concern the values in a statement: data exceptions (22),
 /// violated constraints (23), a row or index entry over a limit (54), and what someone's trigger
 /// raises (P0). The manual of `PostgreSQL` lists them in its appendix A.
 const POSTGRES_CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
@@ -46,7 +46,7 @@ pub(super) fn reason(error: &DbErr) -> String {
                 SqlxError::Database(error) => {
                     format!("the database refuses it: {}", error.message())
                 }
-                other => format!("the database cannot be given it: {other}"),
+                other => format!("it cannot be sent to the database: {other}"),
             }
         }
         other => format!("the database refuses it: {other}"),

@@ -1,4 +1,4 @@
-//! Changes carried out on the tables, each guarded by the sequence it comes from.
+//! Applies changes to the tables, each guarded by the sequence of its fact.
 
 use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
@@ -15,8 +15,9 @@ use super::references::References;
 /// Rows of one statement: 17 columns each, and `SQLite` binds at most 32 766 values.
 const CHUNK: usize = 500;
 
-/// Carries out all changes. Doing so twice, or after later ones, changes nothing; only the row of a
-/// pruned job, whose guard went with it, is back until its `pruned` comes again, too.
+/// Applies all changes. Applying them twice, or after later ones, has no effect, with one
+/// exception: the row of a pruned job, whose guard was deleted with it, exists again until its
+/// `pruned` is applied again, too.
 pub(super) async fn apply(
     db: &impl ConnectionTrait,
     references: References,
@@ -48,8 +49,8 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// Forgets how far each row is, so that a fold of the whole log applies to all of them. Leaves
-/// `updated_at` alone: the trigger knows a moving guard as ours.
+/// Resets the guards of all rows, so that a fold of the whole log applies to all of them. Does not
+/// change `updated_at`: the trigger recognizes a change of the guard as a change by fluxhls.
 pub(super) async fn clear_guards(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let nothing = Expr::value(Option::<i64>::None);
     Files::update_many()
@@ -203,7 +204,7 @@ async fn delete_job(db: &impl ConnectionTrait, pruned: &Pruned) -> Result<(), Db
         .map(drop)
 }
 
-/// The guard: the row has not seen the fact of `seq`.
+/// The guard: the fact of `seq` is not yet in the row.
 fn is_before(guard: impl sea_orm::ColumnTrait, seq: i64) -> Expr {
     guard.is_null().or(guard.lt(seq))
 }
@@ -220,7 +221,7 @@ where
     }
 }
 
-/// `value` where the column holds what stands for "not known yet", else what it holds.
+/// `value` if the column has its value for "not known yet", else the value of the column.
 fn replaced<V>(column: files::Column, unknown: V, value: V) -> Expr
 where
     V: Into<sea_orm::Value>,

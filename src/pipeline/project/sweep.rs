@@ -1,9 +1,9 @@
 //! The sweep: once a minute, every open job must have a task on the queue.
 //!
 //! It repairs what a crash between two messages, a full queue or a lost queue left behind: a job
-//! without a task gets its plan task again (which, finding `planned`, goes on to whatever is
-//! missing), a canceled or decided one is brought to its end, and one that is older than any job
-//! may be fails. Any number of sweeps may run; compare-and-set makes each step happen once.
+//! without a task gets its plan task again (which, if it finds `planned`, continues with whatever
+//! is missing), a canceled or decided one is ended, and one that is older than the limit for any
+//! job fails. Any number of sweeps may run; compare-and-set makes each step happen once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,13 +26,13 @@ const DEADLINE: TimeDelta = TimeDelta::days(7);
 /// Facts that open or close a job.
 const BOUNDS: [FactKind; 2] = [FactKind::Accepted, FactKind::Ended];
 
-/// Sweeps once a minute, for ever.
+/// Sweeps once a minute, forever.
 pub async fn run(jobs: Jobs) {
     let mut open = BTreeSet::new();
     let mut seq = track_open_jobs(&jobs, 0, &mut open).await;
 
     loop {
-        // A sweep right after start would meet jobs whose first task is just being queued by
+        // A sweep right after the start would find jobs whose first task is just being queued by
         // others; the jitter keeps several sweeps apart.
         let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
         tokio::time::sleep(pause).await;
@@ -52,15 +52,15 @@ async fn track_open_jobs(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u
     reached
 }
 
-/// Reconciles one open job, and deals with what keeps it from going on.
+/// Reconciles one open job, and handles what prevents it from continuing.
 pub async fn sweep_job(jobs: &Jobs, job: &JobId) {
     if let Err(error) = reconcile_job(jobs, job).await {
         handle_error(jobs, job, error).await;
     }
 }
 
-/// What becomes of a job that cannot be reconciled: what can pass is looked at again by the next
-/// sweep, what needs a newer release is left to one, and all else ends or is a dead letter.
+/// Handles a job that cannot be reconciled: a temporary problem is left to the next sweep, a job
+/// that needs a newer release is left to one, and everything else ends or is a dead letter.
 async fn handle_error(jobs: &Jobs, job: &JobId, error: SettleError) {
     let kept = match error {
         SettleError::Storage(_) | SettleError::Missing { .. } => {
@@ -90,7 +90,7 @@ async fn handle_error(jobs: &Jobs, job: &JobId, error: SettleError) {
 /// whether there was anything to do.
 ///
 /// # Errors
-/// What keeps the job from going on.
+/// What prevents the job from continuing.
 pub async fn reconcile_job(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
     let Some(state) = jobs.state(job).await? else {
         return Ok(false);
@@ -107,7 +107,7 @@ pub async fn reconcile_job(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError
     );
     if !state.is_open() {
         match settle_job(jobs, &state).await {
-            // What it decided to commit is gone, and no one brought it back.
+            // The output that it decided to commit is gone, and no one has restored it.
             Err(SettleError::Missing { .. }) if is_overdue => {
                 fail_uncommittable_job(jobs, &state, error).await?
             }
@@ -121,7 +121,7 @@ pub async fn reconcile_job(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError
         return Ok(true);
     }
 
-    // A task on the queue reads the log when it is taken, and goes on from there.
+    // A task on the queue reads the log when it is taken, and continues from there.
     if is_queued(jobs, job).await {
         return Ok(false);
     }
@@ -148,7 +148,7 @@ async fn read_open_jobs(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u6
     });
 
     if let Err(error) = read.await {
-        tracing::warn!(%error, "the sweep cannot read the log to its end; going on in a minute");
+        tracing::warn!(%error, "the sweep cannot read the log to its end; continuing in a minute");
     }
     reached
 }

@@ -6,7 +6,7 @@ use super::Database;
 use super::references::References;
 
 /// One statement for each right that is needed. None finds a row, so none waits for a row that
-/// someone writes; a database that takes no writes refuses them all the same.
+/// someone writes; a database that accepts no writes still refuses them.
 const STATEMENTS: [&str; 7] = [
     "UPDATE projection_checkpoint SET seq = seq WHERE 1 = 0",
     "INSERT INTO projection_checkpoint SELECT * FROM projection_checkpoint WHERE 1 = 0",

@@ -3,8 +3,8 @@
 //! from `accepted` to `ended`, whether spans are exported or not.
 //!
 //! With the feature `otel` each start of a task is a span of that trace, sent to an OpenTelemetry
-//! collector. A job whose publisher sent no `traceparent` gets one of its own then, from the span
-//! in which it was accepted.
+//! collector. A job whose publisher sent no `traceparent` then gets a new one, from the span in
+//! which it was accepted.
 
 #[cfg(feature = "otel")]
 mod otlp;

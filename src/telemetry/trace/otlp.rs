@@ -31,7 +31,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 pub struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
-    /// Sends what has not been sent yet; spans that end later are lost.
+    /// Sends the remaining spans; spans that end later are lost.
     pub async fn flush(self) {
         let Some(provider) = self.0 else { return };
         // It blocks until the exporter is done, which needs this runtime.
@@ -85,7 +85,7 @@ where
 pub(super) fn join(span: &Span, traceparent: &str) {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
     let parent = TraceContextPropagator::new().extract(&carrier);
-    // It is refused where the span is filtered out, and then there is nothing to join.
+    // It is refused if the span is filtered out, and then there is nothing to join.
     let _ = span.set_parent(parent);
 }
 

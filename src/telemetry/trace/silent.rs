@@ -5,7 +5,7 @@ use tracing_subscriber::layer::Identity;
 
 use super::Collector;
 
-/// The export of traces, which this build has none of.
+/// The export of traces in a build without it.
 #[derive(Debug)]
 pub struct Traces;
 

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
 use crate::telemetry::gauge_value;
 
-/// How long a place in the waiting line is kept for a task that does not come back: another worker
-/// has it by then.
+/// How long a place in the waiting line is kept for a task that does not return: another worker has
+/// it by then.
 const WAITING_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a task in work looks for the room it waits for: not only we free it.
+/// How often a task in work checks for the space it waits for: other processes free space, too.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a task that is too large for this worker is reported.
 const TOO_LARGE_REPORT_DURATION: Duration = Duration::from_secs(600);
@@ -75,8 +75,7 @@ enum Judgement {
 }
 
 impl ResourceBudget {
-    /// An empty budget of tasks that work in `folder`, beside a block cache of at most `cache`
-    /// bytes.
+    /// An empty budget of tasks that work in `folder`, with a block cache of at most `cache` bytes.
     #[must_use]
     pub fn new(capacity: Capacity, folder: &Path, cache: u64) -> Self {
         for &resource in Resource::VARIANTS {
@@ -93,7 +92,7 @@ impl ResourceBudget {
     /// The room there is.
     ///
     /// # Errors
-    /// Names the work folder where it is gone or cannot be written, and what to do.
+    /// Names the work folder if it is missing or cannot be written, and what to do.
     pub fn available_capacity(&self) -> io::Result<AvailableCapacity> {
         AvailableCapacity::extract_samples(&self.capacity, &self.folder, self.cache).map_err(|error| {
             let text = format!(
@@ -143,7 +142,7 @@ impl ResourceBudget {
                 let reported = self.too_large();
                 self.state
                     .send_modify(|state| state.too_large = Some((text.clone(), Instant::now())));
-                // The task comes back again and again; the same text in a row is logged once.
+                // The task is delivered repeatedly; the same text in a row is logged once.
                 if reported.as_ref() != Some(&text) {
                     tracing::warn!("{text}");
                 }
@@ -152,7 +151,7 @@ impl ResourceBudget {
         }
     }
 
-    /// Waits until `who` may start; nothing where it never may. `beat` is called while it waits.
+    /// Waits until `who` may start; none if it never may. `beat` is called while it waits.
     pub async fn wait(
         &self,
         who: &str,
@@ -212,9 +211,9 @@ impl Reservation {
 }
 
 impl BudgetState {
-    /// Judges a task, and writes the judgement down. No one overtakes the one that waits longest,
-    /// where that one would fit if all tasks in work were done: small tasks would keep a large one
-    /// waiting without end.
+    /// Decides about a task, and records the decision. No task overtakes the one that waits
+    /// longest, if that one would fit after all tasks in work are done: otherwise small tasks could
+    /// delay a large one forever.
     fn judge(
         &mut self,
         who: &str,
@@ -230,8 +229,8 @@ impl BudgetState {
             return Judgement::TooLargeForWorker(resource);
         }
 
-        // A first one that would not even fit alone waits for room that is not ours, and holds no
-        // one up.
+        // A first one that would not even fit alone waits for space that other processes hold, and
+        // delays no one.
         let first = self.waiting.first().filter(|first| first.who != who);
         let kept = first
             .filter(|first| {
@@ -302,7 +301,7 @@ mod tests {
         assert_eq!(state.judge("large", disk(90), &room, now), WAITS_NEWLY);
         assert_eq!(state.judge("large", disk(90), &room, now), WAITS_STILL);
 
-        // It would fit beside the small one, but not beside the large one that was here before.
+        // It would fit next to the small one, but not next to the large one that was here before.
         assert_eq!(state.judge("late", disk(20), &room, now), WAITS_NEWLY);
 
         state.reserved = state.reserved.without(disk(40));
@@ -321,7 +320,7 @@ mod tests {
             WAITS_NEWLY
         );
 
-        // The disk is full of what is not ours.
+        // The disk is full of data of other processes.
         assert_eq!(
             state.judge("small", disk(40), &room(100, 50), now),
             Judgement::Fits

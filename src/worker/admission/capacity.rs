@@ -9,11 +9,11 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use super::memory::memory;
 use super::{Resource, ResourceRequirements};
 
-/// Bytes of the file system that stay free whatever we write; a twentieth where it is small.
+/// Bytes of the file system that always stay free; a twentieth of a small one.
 const RESERVE: u64 = 256 << 20;
 /// Bytes below which a file system counts as full: a block or two may be left that fit nothing.
 const FULL: u64 = 64 << 10;
-/// Bytes of our own process without what tasks hold.
+/// Bytes of this process without the memory of tasks.
 const OURSELVES: u64 = 96 << 20;
 
 /// What an installation allows one process.
@@ -37,7 +37,7 @@ impl Capacity {
 /// The room for tasks at one moment, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AvailableCapacity {
-    /// All there would be if nothing else went on.
+    /// The total, if nothing else runs.
     pub most: ResourceRequirements,
     /// What all tasks of this process together may take now.
     pub now: ResourceRequirements,
@@ -51,10 +51,10 @@ impl AvailableCapacity {
     /// bytes.
     ///
     /// # Errors
-    /// When the folder is gone, or cannot be written.
+    /// When the folder does not exist, or cannot be written.
     pub fn extract_samples(capacity: &Capacity, folder: &Path, cache: u64) -> io::Result<Self> {
         let disk = statvfs(folder).map_err(io::Error::from)?;
-        // A file system that is mounted read-only reports free blocks all the same.
+        // A file system that is mounted read-only still reports free blocks.
         if disk.flags().contains(FsFlags::ST_RDONLY) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
@@ -65,7 +65,7 @@ impl AvailableCapacity {
         );
         let total = disk.blocks().saturating_mul(unit);
         let reserve = RESERVE.min(total / 20);
-        // What our own tasks have written is not free any more, and is theirs.
+        // What tasks of this process have written is no longer free, and belongs to them.
         let free = disk
             .blocks_available()
             .saturating_mul(unit)
@@ -77,7 +77,7 @@ impl AvailableCapacity {
             .memory_max
             .unwrap_or(memory.total)
             .saturating_sub(ours);
-        // Whoever sets a limit of their own has thought of the others.
+        // An operator who sets a limit has taken other processes into account.
         let spare = memory.available.filter(|_| capacity.memory_max.is_none());
 
         Ok(Self {
@@ -93,13 +93,13 @@ impl AvailableCapacity {
         })
     }
 
-    /// What does not fit even if nothing else goes on.
+    /// What does not fit even if nothing else runs.
     #[must_use]
     pub fn too_small_for(&self, need: ResourceRequirements) -> Option<Resource> {
         lacking(self.most, need)
     }
 
-    /// What does not fit now, beside what is `reserved` already.
+    /// What does not fit now, given what is already `reserved`.
     #[must_use]
     pub fn taken_for(
         &self,

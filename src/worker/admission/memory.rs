@@ -7,16 +7,16 @@ use std::path::Path;
 /// A control group of version 1 without a limit says a number near the largest one.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// Memory as the system tells of it, in bytes.
+/// Memory as the system reports it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Memory {
-    /// All that may be used.
+    /// The total that may be used.
     pub(super) total: u64,
-    /// What is free for use now, where it is shared with others.
+    /// What is free now, if it is shared with others.
     pub(super) available: Option<u64>,
 }
 
-/// The memory of this process: that of its control group where that has a limit.
+/// The memory of this process: that of its control group if it has a limit.
 pub(super) fn memory() -> Memory {
     let ours = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     if let Some(total) = group_limit(&ours, Path::new("/sys/fs/cgroup")) {
@@ -28,14 +28,15 @@ pub(super) fn memory() -> Memory {
 
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     Memory {
-        // A system that does not tell has no limit that we could keep.
+        // A system that does not report it has no limit to respect.
         total: field(&machine, "MemTotal:").unwrap_or(u64::MAX),
         available: field(&machine, "MemAvailable:"),
     }
 }
 
 /// The least limit of the control group and of those it is in. Within a container the path may be
-/// one of the host's, which is not there; the group at the root is then the container's own.
+/// one of the host, which does not exist there; the group at the root is then that of the
+/// container.
 ///
 /// The format of `/proc/self/cgroup` is that of cgroups(7).
 fn group_limit(ours: &str, root: &Path) -> Option<u64> {
@@ -100,7 +101,7 @@ mod tests {
         assert_eq!(group_limit("0::/pod/box\n", root.path()), Some(2_000_000));
         assert_eq!(group_limit("0::/elsewhere\n", root.path()), None);
 
-        // In a container of its own the path of the host is not there.
+        // In a container, the path of the host does not exist.
         write("memory.max", "3000000\n");
         assert_eq!(
             group_limit("0::/kubepods/x\n", root.path()),

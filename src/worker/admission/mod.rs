@@ -1,9 +1,9 @@
 //! Admission: what cannot finish is never started. Disk and memory are given out like slots.
 //!
-//! A task says what it takes before its attempt is counted: [`ResourceRequirements`], from its plan
-//! alone. The [`ResourceBudget`] of the process holds it against the [`AvailableCapacity`] there
-//! is, as the system tells at that moment, less what tasks in work have reserved. Several processes
-//! may share a disk: of each other they see what is used, not what is reserved.
+//! A task declares what it needs before its attempt is counted: [`ResourceRequirements`], from its
+//! plan alone. The [`ResourceBudget`] of the process compares it with the [`AvailableCapacity`], as
+//! the system reports it at that moment, minus what tasks in work have reserved. Several processes
+//! may share a disk: each sees what the others use, not what they reserve.
 
 mod budget;
 mod capacity;
@@ -17,7 +17,7 @@ pub use capacity::{AvailableCapacity, Capacity};
 pub(crate) use capacity::{is_full, used};
 pub use requirements::ResourceRequirements;
 
-/// Something there is only so much of.
+/// A limited resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Resource {

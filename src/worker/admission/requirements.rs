@@ -13,28 +13,28 @@ use streams::task::{Duty, TaskName};
 
 use super::Resource;
 
-/// Closed segments of a rendition that may lie in the work folder: those under way, those that wait
-/// until the source is held back, the one being written, and what ffmpeg still makes of what it had
-/// read by then.
+/// Closed segments of a rendition that may be in the work folder: those being uploaded, those that
+/// wait until the source is throttled, the one being written, and those that ffmpeg still makes
+/// from what it has already read.
 const HELD: u64 = 12;
 /// Segments of an audio rendition that are kept and joined at a time to be listened to.
 const HEARD: u64 = 15;
-/// Segments of a task that are in our own memory while they are sent.
+/// Segments of a task that are in the memory of this process while they are sent.
 const SENDING: u64 = 4;
 /// Boxes around the media, and rates that overshoot their cap: a tenth.
 const OVERHEAD: u64 = 10;
 /// Bytes for what has no rate: playlists, levels and measurements as text, subtitles, a cover.
 const SMALL_FILES: u64 = 16 << 20;
 
-/// Bytes of an ffmpeg that only makes sound, and of each rendition in it.
+/// Bytes of an ffmpeg that only encodes audio, and of each rendition in it.
 const SOUND_MEMORY: (u64, u64) = (120 << 20, 24 << 20);
 /// Threads of an encoder that the model of memory holds already.
 const MODEL_THREADS: u64 = 3;
 /// Tenths of a picture that each further thread of an encoder takes, and of a decoder.
 const THREAD_PICTURES: (u64, u64) = (70, 24);
 
-/// Pictures of a rung that the model of memory holds for threads and for other rungs, and that are
-/// not there where one thread makes it alone: 1080p then takes 308 MB with x264 `faster`, where the
+/// Pictures of a rung that the memory model counts for threads and for other rungs, and that do not
+/// exist if one thread encodes a single rung: 1080p then takes 308 MB with x264 `faster`, while the
 /// model says 458.
 const TOGETHER: u64 = 40;
 
@@ -43,7 +43,7 @@ const TOGETHER: u64 = 40;
 pub struct ResourceRequirements {
     /// Bytes in the work folder, at most.
     pub disk: u64,
-    /// Bytes of memory, of ffmpeg and of what we hold for it.
+    /// Bytes of memory, of ffmpeg and of this process on its behalf.
     pub memory: u64,
 }
 
@@ -54,7 +54,7 @@ impl ResourceRequirements {
         memory: 700_000_000,
     };
 
-    /// What a task of a plan takes on a machine with so many cores.
+    /// What a task of a plan needs on a machine with this many cores.
     #[must_use]
     pub fn of_task(plan: &Planned, task: TaskName, cores: usize) -> Self {
         match task.duty {
@@ -103,7 +103,7 @@ impl ResourceRequirements {
         }
     }
 
-    /// What is left when the other one is given back.
+    /// What is left when the other one is released.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl ResourceRequirements {
         }
     }
 
-    /// What the copy of a source of so many bytes takes: headers of small packets may make it a
+    /// What the copy of a source of this many bytes needs: headers of small packets may make it a
     /// tenth larger.
     #[must_use]
     pub const fn of_copy(size: u64) -> Self {
@@ -182,8 +182,8 @@ fn audio_disk(plan: &Planned, rendition: &AudioRendition) -> u64 {
     let segment = rendition.bitrate * seconds(plan) / 8 * (100 + OVERHEAD) / 100;
     let segments = (rendition.duration.max(0.0) as u64).div_ceil(seconds(plan)) + 1;
     let listening = segments.min(HEARD) * 2;
-    // Levels are text: some hundred bytes a second, of what was made and of the piece that is
-    // listened to.
+    // Levels are text: some hundred bytes a second, for the output and for the piece that is
+    // measured.
     let levels = 512 * (segments + HEARD) * seconds(plan);
     u64::max(segments.min(HELD), listening) * segment + levels
 }

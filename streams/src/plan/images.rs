@@ -5,8 +5,8 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Small pictures of the video at even times, in sheets, with a WebVTT index, for the seek bars of
-/// players.
+/// Small pictures of the video at regular intervals, arranged in sheets, with a WebVTT index, for
+/// the seek bars of players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Storyboard {
     /// Frames of the full-rate grid from one tile to the next; the first tile is frame 0.
@@ -17,9 +17,9 @@ pub struct Storyboard {
     pub width: u32,
     /// Pixels of a tile, even.
     pub height: u32,
-    /// Tiles beside each other in a sheet.
+    /// Columns of tiles in a sheet.
     pub columns: u32,
-    /// Tiles above each other in a full sheet.
+    /// Rows of tiles in a full sheet.
     pub rows: u32,
 }
 

@@ -3,42 +3,42 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something the source or the ladder has and the output has not.
+/// Something that the source or the ladder has and the output lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
-    /// What, e.g. `1080p` or `track 3`.
+    /// Its name, e.g. `1080p` or `track 3`.
     pub name: String,
     /// Why, one sentence.
     pub reason: String,
 }
 
-/// How hard the pictures are to encode, as a few short sample encodes show.
+/// How hard the video is to encode, measured by a few short sample encodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Complexity {
-    /// What each rung's sample shows, from the top down; also of rungs that were left out because of
-    /// it.
+    /// The result of the sample for each rung, from the top down, including rungs that were left
+    /// out because of it.
     pub rungs: Vec<RungSample>,
-    /// Seconds of media that were sampled.
+    /// Seconds of media in the sample.
     pub sampled_seconds: f64,
     /// Processor seconds the sample took, on the planning machine.
     pub cpu_seconds: f64,
-    /// Why no sample was taken, one sentence; then there are no rungs here.
+    /// Why no sample was taken, one sentence; then `rungs` is empty.
     #[serde(default)]
     pub not_sampled: Option<String>,
 }
 
-/// What the sample shows of one rung.
+/// The result of the sample for one rung.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RungSample {
     /// The rung, e.g. `1080p`.
     pub name: String,
-    /// Bits per second the sample needed at the rung's quality.
+    /// Bits per second that the sample needed at the quality of the rung.
     pub bitrate: u64,
-    /// What was decided because of it, one sentence.
+    /// The decision, one sentence.
     pub decision: String,
 }
 
-/// What a job is expected to cost. Estimates, for admission and for people; never a promise.
+/// The expected cost of a job. The values are estimates, for admission and for people.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// Processor seconds of all tasks on a current server core.

@@ -19,24 +19,24 @@ pub use rendition::{AudioRendition, Rendition, SourceChannels, SubtitleRendition
 pub use source::{Source, SourceCopy, Track, TrackKind};
 pub use video::{FieldOrder, Matrix, Picture, Primaries, SourceColor, Transfer, VideoPlan};
 
-/// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the
-/// winner's.
+/// The job was planned. The first `planned` of a job is authoritative; a worker that loses the race
+/// uses the winner's plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// What every fact begins with.
     #[serde(flatten)]
     pub head: Head,
-    /// The name of the profile that was followed.
+    /// The name of the profile that was used.
     #[serde(default)]
     pub profile: String,
-    /// What is transcoded.
+    /// The source.
     pub source: Source,
     /// Where zero of the output lies on the source's clock.
     pub timeline: Timeline,
-    /// Seconds from zero to the end of the programme: of the pictures or of the sound, whichever
-    /// ends later. Every rendition is as long.
+    /// Seconds from zero to the end of the programme: the end of the video or of the audio,
+    /// whichever is later. Every rendition has this length.
     pub programme: f64,
-    /// The grid all renditions share.
+    /// The segment grid of all renditions.
     pub segment: Segment,
     /// The video and its chunks; absent for audio-only sources.
     #[serde(default)]
@@ -50,26 +50,26 @@ pub struct Planned {
     /// video.
     #[serde(default)]
     pub cover: Option<u32>,
-    /// The preview pictures for seeking; absent where the profile wants none or there is no video.
+    /// The preview pictures for seeking; absent if the profile turns them off or there is no video.
     #[serde(default)]
     pub storyboard: Option<Storyboard>,
-    /// What the source or the ladder has and the output has not, and why.
+    /// What the source or the ladder has and the output lacks, and why.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
-    /// What a sample of the pictures shows of how hard they are to encode, where one was taken.
+    /// How hard the video is to encode, if it was sampled.
     #[serde(default)]
     pub complexity: Option<Complexity>,
-    /// What the job is expected to cost.
+    /// The expected cost of the job.
     #[serde(default)]
     pub cost: Option<Cost>,
     /// The tasks that must all be done, in the order they are put on the queue.
     pub tasks: Vec<PlannedTask>,
     /// What was left out or changed, as stable words.
     pub warnings: Vec<String>,
-    /// The build whose output all chunks must match.
+    /// The encoder build that all chunks must be made with.
     pub encoder: EncoderBuild,
-    /// What a worker must know to carry the plan out, as stable words; who lacks one leaves the job
-    /// to a newer worker.
+    /// What a worker must support to carry out the plan, as stable words; a worker that lacks one
+    /// leaves the job to a newer worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
 }
@@ -90,18 +90,18 @@ pub struct PlannedTask {
 pub struct Timeline {
     /// The source time, in seconds, that becomes zero of the output.
     pub zero: Rational,
-    /// The time the container starts at, in seconds: seeking is relative to it.
+    /// The start time of the container, in seconds: seeking is relative to it.
     pub container_start: Rational,
 }
 
-/// The segment grid all renditions share.
+/// The segment grid of all renditions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
     /// Exact length of every video segment but the last, in seconds; nominal for audio.
     pub duration: Rational,
-    /// Segments of every rendition. The last one holds what is left: it may be shorter than the
-    /// others, or longer by less than half a second, since players stop before a segment of a few
-    /// frames.
+    /// Segments of every rendition. The last one contains the rest: it may be shorter than the
+    /// others, or longer by less than half a second, because players stop before a segment of only
+    /// a few frames.
     pub count: u32,
     /// `EXT-X-TARGETDURATION` of every playlist of the job.
     pub target_duration: u32,

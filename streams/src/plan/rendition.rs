@@ -10,9 +10,9 @@ use crate::rational::Rational;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Rendition {
-    /// Moving pictures.
+    /// Video.
     Video(VideoRendition),
-    /// Sound.
+    /// Audio.
     Audio(AudioRendition),
 }
 
@@ -54,10 +54,10 @@ pub struct VideoRendition {
     pub gop_frames: u32,
     /// The encoder as ffmpeg names it, e.g. `libx264`.
     pub encoder: String,
-    /// Encoder preset; empty for encoders that have none.
+    /// Encoder preset; empty for encoders without presets.
     pub preset: String,
-    /// How finely x264 searches for motion, by its own scale from 1 to 11; absent where it is as
-    /// the preset has it.
+    /// Precision of the motion search of x264, on its own scale from 1 to 11; absent if the preset
+    /// decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subme: Option<u8>,
     /// H.264 or H.265 profile.
@@ -71,7 +71,7 @@ pub struct VideoRendition {
     pub maxrate: u64,
     /// Size of the rate buffer, bits.
     pub bufsize: u64,
-    /// Why this rung is there, one sentence.
+    /// Why this rung exists, one sentence.
     pub reason: String,
 }
 
@@ -86,67 +86,66 @@ pub struct AudioRendition {
     /// mono tracks; `track` is the left one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right_track: Option<u32>,
-    /// Whether the decoded sound changes its channels, rate or sample format on the way. It is then
-    /// decoded to one form first.
+    /// Whether the channels, rate or sample format of the decoded audio change within the track. It
+    /// is then decoded to one format first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes: bool,
     /// RFC 5646 tag, where known.
     #[serde(default)]
     pub language: Option<String>,
-    /// What a player's menu shows.
+    /// The name in a player's menu.
     pub label: String,
-    /// Whether a player starts with it.
+    /// Whether players select it by default.
     pub default: bool,
-    /// Whether it tells what is to be seen, for those who cannot see it.
+    /// Whether it is an audio description for people who cannot see the video.
     #[serde(default)]
     pub describes_video: bool,
-    /// Whether it is someone talking about the programme.
+    /// Whether it is a commentary on the programme.
     #[serde(default)]
     pub commentary: bool,
-    /// How the channels of the source are read.
+    /// How the channels of the source are interpreted.
     #[serde(default)]
     pub source_channels: SourceChannels,
-    /// Channels of the output: 2, or 6 for a 5.1 rendition, which stands beside the stereo one of
-    /// the same track.
+    /// Channels of the output: 2, or 6 for a 5.1 rendition, which is added to the stereo rendition
+    /// of the same track.
     pub channels: u32,
     /// Samples per second of the output.
     pub sample_rate: u32,
     /// Target rate, bits per second.
     pub bitrate: u64,
-    /// The programme loudness the track is brought to, in LUFS (EBU R 128); nothing leaves it as it
-    /// is.
+    /// The programme loudness to which the track is normalized, in LUFS (EBU R 128); if absent, it
+    /// is not changed.
     #[serde(default)]
     pub loudness: Option<f64>,
-    /// Seconds it lasts: as long as the programme. See [`AudioRendition::tolerance`].
+    /// Length in seconds, which is that of the programme. See [`AudioRendition::tolerance`].
     pub duration: f64,
-    /// Seconds from zero of the timeline to the last sample of the source track. What the programme
-    /// has beyond it is silence.
+    /// Seconds from zero of the timeline to the last sample of the source track. The rest of the
+    /// programme is silent.
     pub source_end: f64,
-    /// Seconds of the longest packet of the source track: containers tell times by packets, and
-    /// coders fill the last one up.
+    /// Seconds of the longest packet of the source track: containers give times for packets only,
+    /// and encoders pad the last one.
     #[serde(default)]
     pub source_packet: f64,
-    /// Why it is there, one sentence.
+    /// Why it exists, one sentence.
     pub reason: String,
 }
 
-/// Which channel of a source track is for which loudspeaker.
+/// The loudspeaker of each channel of a source track.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceChannels {
-    /// As the source says.
+    /// As the source declares it.
     #[default]
     Named,
-    /// The source does not say; this is what decoders take so many channels for, as ffmpeg names
-    /// it, e.g. `5.1`.
+    /// The source does not declare it; this is the usual layout for this number of channels, as
+    /// ffmpeg names it, e.g. `5.1`.
     Guessed(String),
-    /// No one can say. Of so many channels every other one is for the left, beginning with the
-    /// first.
+    /// Unknown. Channels are taken alternately for left and right, beginning with left.
     Dealt(u32),
 }
 
 impl AudioRendition {
-    /// Whether it is the 5.1 rendition of its track, which stands beside the stereo one.
+    /// Whether it is the 5.1 rendition of its track, which is added to the stereo rendition.
     #[must_use]
     pub const fn is_surround(&self) -> bool {
         self.channels > 2
@@ -175,17 +174,17 @@ pub struct SubtitleRendition {
     /// RFC 5646 tag, where known.
     #[serde(default)]
     pub language: Option<String>,
-    /// What a player's menu shows; no two tracks share it.
+    /// The name in a player's menu; no two tracks share it.
     pub label: String,
     /// Whether the container marks the track as default.
     pub default: bool,
-    /// Whether it holds only what everybody must read: foreign speech and signs.
+    /// Whether it contains only what every viewer needs: foreign speech and signs.
     #[serde(default)]
     pub forced: bool,
     /// Whether it describes sounds for the hard of hearing.
     #[serde(default)]
     pub hearing_impaired: bool,
-    /// Why it is there, one sentence.
+    /// Why it exists, one sentence.
     pub reason: String,
 }
 

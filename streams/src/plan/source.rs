@@ -12,20 +12,20 @@ pub struct Source {
     pub bucket: String,
     /// The key of the object.
     pub key: String,
-    /// The version all readers pin.
+    /// The version that all readers pin.
     pub etag: String,
     /// Bytes.
     pub size: u64,
-    /// From the container that was found, not from the event.
+    /// Determined from the container, not from the event.
     pub mime_type: String,
     /// The demuxer's name, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
-    /// The copy that tasks read instead, where the object has no index that leads to its key
-    /// frames. Stream numbers of the plan are the copy's.
+    /// The copy that tasks read instead, if the object has no index of its key frames. The stream
+    /// numbers of the plan are those of the copy.
     #[serde(default)]
     pub copy: Option<SourceCopy>,
-    /// Whether every reader has to look deep into what tasks read to know its tracks, since some
-    /// begin late: 60 s or 100 MB of it instead of the first few seconds.
+    /// Whether every reader has to analyze 60 s or 100 MB of the input, instead of the first few
+    /// seconds, to find all tracks, because some begin late.
     #[serde(default)]
     pub deep: bool,
     /// Seconds from zero to the end of the longest track that is encoded.
@@ -37,16 +37,16 @@ pub struct Source {
 /// A private copy of a source in a container with an index. It is removed when the job ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceCopy {
-    /// The bucket the copy is in: that of the output.
+    /// The bucket of the copy, which is the output bucket.
     pub bucket: String,
     /// Its key.
     pub key: String,
-    /// The version all readers pin.
+    /// The version that all readers pin.
     pub etag: String,
     /// Bytes.
     pub size: u64,
-    /// Whether its sound is put together of pieces that may overlap or be apart by some
-    /// milliseconds: it was decoded to one form, or its clock was repaired.
+    /// Whether its audio consists of pieces that may overlap, or have gaps between them, by some
+    /// milliseconds: it was decoded to one format, or its timestamps were repaired.
     #[serde(default)]
     pub spliced: bool,
 }
@@ -63,7 +63,7 @@ pub struct Track {
     /// RFC 5646 or ISO 639 code where the container names one.
     #[serde(default)]
     pub language: Option<String>,
-    /// Title the container gives the track.
+    /// Title of the track in the container.
     #[serde(default)]
     pub title: Option<String>,
     /// Whether the container marks the track as default.
@@ -92,13 +92,13 @@ pub struct Track {
     pub end: Option<f64>,
 }
 
-/// What a track carries.
+/// The content of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TrackKind {
-    /// Moving pictures.
+    /// Video.
     Video,
-    /// Sound.
+    /// Audio.
     Audio,
     /// Text or bitmap subtitles.
     Subtitle,

@@ -15,74 +15,75 @@ pub struct VideoPlan {
     /// Frames of a segment of a full-rate rung.
     pub segment_frames: u32,
     /// Frames of the whole video at full rate. The last chunk may end two frames earlier or later;
-    /// its count then rules.
+    /// then its count is the right one.
     pub frames: u64,
-    /// Seconds from zero to the end of the source's last picture. Where the programme goes on, the
-    /// last chunk holds that picture.
+    /// Seconds from zero to the end of the source's last picture. If the programme is longer, the
+    /// last chunk repeats that picture.
     pub source_end: f64,
     /// First segment of each chunk; chunk `k` ends where chunk `k + 1` begins, the last one at the
     /// end of the video.
     pub chunks: Vec<u32>,
-    /// Whether the source can be entered at a time. If not there is one chunk, read from the start.
+    /// Whether the source can be read from an arbitrary time. If not, there is one chunk, read from
+    /// the start.
     pub seekable: bool,
-    /// Seconds before its first frame at which a chunk starts to decode, beyond the key frame
-    /// before it.
+    /// Seconds before its first frame at which a chunk starts to decode, in addition to the key
+    /// frame before it.
     #[serde(default)]
     pub seek_margin: f64,
-    /// What is done to the picture before it is scaled.
+    /// How the picture is converted before it is scaled.
     #[serde(default)]
     pub picture: Picture,
 }
 
-/// What the source's picture needs to become progressive, 8-bit BT.709 in limited range.
+/// The conversion of the source's picture to progressive, 8-bit BT.709 in limited range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Picture {
-    /// Whether fields are made into frames.
+    /// Whether the video is deinterlaced.
     #[serde(default)]
     pub deinterlace: bool,
-    /// Whether each field becomes a frame of its own, which doubles the rate; if not, each pair of
-    /// fields does.
+    /// Whether each field becomes a frame, which doubles the rate; otherwise each pair of fields
+    /// does.
     #[serde(default)]
     pub field_rate: bool,
-    /// Whether the source is transparent in places: it is laid on black.
+    /// Whether the source has transparent areas: it is composited on black.
     #[serde(default)]
     pub flatten: bool,
-    /// What the source's colours are taken for.
+    /// How the source's colours are interpreted.
     #[serde(default)]
     pub color: SourceColor,
-    /// Whether the closed captions within the pictures (CEA-608, CEA-708) are kept, in every rung,
-    /// and declared by the multivariant playlist; if not, they are removed.
+    /// Whether the closed captions in the video (CEA-608, CEA-708) are kept in every rung and
+    /// declared in the multivariant playlist; otherwise they are removed.
     #[serde(default)]
     pub captions: bool,
-    /// Which field of a frame comes first, where the pictures show it.
+    /// Which field of a frame comes first, if the video shows it.
     #[serde(default)]
     pub field_order: FieldOrder,
-    /// Degrees the stored picture is turned clockwise to stand upright: 0, 90, 180 or 270.
+    /// Degrees by which the stored picture is rotated clockwise to be upright: 0, 90, 180 or 270.
     #[serde(default)]
     pub turn: u16,
-    /// Whether the turned picture is then mirrored, left to right.
+    /// Whether the rotated picture is then mirrored, left to right.
     #[serde(default)]
     pub mirror: bool,
-    /// Width of the stored pictures down to whole blocks of chroma, before they are turned. Where a
-    /// source changes its size or its shape on the way, all pictures are fitted into this one; 0
-    /// leaves them alone.
+    /// Width of the stored pictures, rounded down to whole blocks of chroma, before rotation. If a
+    /// source changes its size or its shape, all pictures are fitted into this one; 0 leaves them
+    /// as they are.
     #[serde(default)]
     pub width: u32,
     /// Height of the stored pictures; see `width`.
     #[serde(default)]
     pub height: u32,
-    /// Width of a stored pixel over its height, where it is believed: pictures of another shape are
-    /// fitted into this one, with bars beside them. Without it all pixels count as square, whatever
-    /// the source says of them.
+    /// Width of a stored pixel divided by its height, if it is trusted: pictures of another shape
+    /// are fitted into this one, with bars. Without it all pixels count as square, whatever the
+    /// source declares.
     #[serde(default)]
     pub pixel_aspect: Option<Rational>,
 }
 
-/// Which field of a frame was taken first.
+/// Which field of a frame was captured first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldOrder {
-    /// What each frame says of itself.
+    /// As flagged in each frame.
     #[default]
     Flagged,
     /// The top field.
@@ -91,22 +92,20 @@ pub enum FieldOrder {
     Bottom,
 }
 
-/// What the samples of a source stand for: three facts of ITU-T H.273 that do not follow from each
-/// other.
+/// The meaning of the samples of a source: three properties of ITU-T H.273 that are independent of
+/// each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceColor {
-    /// How red, green and blue make luma and chroma; without meaning for sources in red, green and
-    /// blue.
+    /// How luma and chroma are derived from red, green and blue; meaningless for RGB sources.
     #[serde(default)]
     pub matrix: Matrix,
-    /// How samples stand for light.
+    /// How samples represent light.
     #[serde(default)]
     pub transfer: Transfer,
-    /// Which red, green and blue they are.
+    /// Which primaries red, green and blue are.
     #[serde(default)]
     pub primaries: Primaries,
-    /// Whether the source names something else, which cannot be converted, so that colours may be
-    /// off.
+    /// Whether the source names a value that cannot be converted, so that colours may be wrong.
     #[serde(default)]
     pub approximated: bool,
 }
@@ -120,7 +119,7 @@ pub enum Matrix {
     Bt709,
     /// ITU-R BT.601: standard definition of 525 and of 625 lines.
     Bt601,
-    /// The FCC's of 1953.
+    /// FCC, 1953.
     Fcc,
     /// SMPTE 240M: early high definition.
     Smpte240m,
@@ -138,10 +137,10 @@ pub enum Matrix {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transfer {
-    /// ITU-R BT.709, as in the output, and whatever screens show the same way.
+    /// ITU-R BT.709, as in the output, and everything that screens show the same way.
     #[default]
     Bt709,
-    /// Samples are light.
+    /// Linear light.
     Linear,
     /// Logarithmic, over a range of 100 to 1.
     Log100,
@@ -215,8 +214,8 @@ impl VideoPlan {
         ))
     }
 
-    /// Frames at full rate by which the last picture is held, since the sound ends later; zero
-    /// where that makes no difference.
+    /// Frames at full rate for which the last picture is repeated because the audio ends later;
+    /// zero if it does not.
     #[must_use]
     pub fn held_frames(&self) -> u64 {
         self.frames.saturating_sub(self.source_frames())

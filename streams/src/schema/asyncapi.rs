@@ -7,13 +7,16 @@ use super::event::{EVENTS, Event, Writer};
 
 /// The questions, by the last token of their subject.
 const SERVICE_ENDPOINTS: [(&str, &str); 4] = [
-    ("status", "How a job is, or the newest one of a file."),
+    (
+        "status",
+        "The status of a job, or of the newest job of a file.",
+    ),
     ("cancel", "End a job, queued or running."),
     ("retry", "Start a new job like one that has ended."),
     ("stats", "Counts and mean duration of the last seven days."),
 ];
 
-/// The document. Payloads refer to the schemas beside it, in `events/`.
+/// The document. Payloads refer to the schemas in `events/`.
 #[must_use]
 pub fn asyncapi() -> Value {
     let (mut channels, mut operations) = (Map::new(), Map::new());
@@ -39,7 +42,7 @@ pub fn asyncapi() -> Value {
             let name = format!("live-{}", event.name);
             let subject = format!("live.{}", event.subject);
             let summary = format!(
-                "{} Sent once more on core NATS, at most once, to who is there.",
+                "{} Republished on core NATS, at most once, to current subscribers.",
                 event.summary
             );
             channels.insert(name.clone(), channel(&subject, &summary, &[event.name]));
@@ -56,7 +59,7 @@ pub fn asyncapi() -> Value {
         "info": {
             "title": "fluxhls",
             "version": "1.0.0",
-            "description": "Upload events in, adaptive HLS out. Bodies are JSON; fields may be added within v1, and readers ignore what they do not know.",
+            "description": "Upload events in, adaptive HLS out. Bodies are JSON; fields may be added within v1, and readers ignore unknown fields.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -111,7 +114,7 @@ fn ask(
 
     let mut answers = channel(
         "",
-        "The answer, on the inbox of who asked.",
+        "The answer, on the inbox of the client.",
         &[&message("reply"), "refusal"],
     );
     // The inbox is only known when the question is asked; AsyncAPI writes `null` for an unknown
@@ -133,10 +136,7 @@ fn messages() -> Map<String, Value> {
     let plain = |summary: &str, payload: Value| json!({ "summary": summary, "payload": payload });
     messages.insert(
         "stats-request".to_owned(),
-        plain(
-            "Nothing needs to be said.",
-            json!({ "type": ["object", "null"] }),
-        ),
+        plain("May be empty.", json!({ "type": ["object", "null"] })),
     );
     for (name, summary) in [
         (
@@ -181,7 +181,7 @@ fn headers(event: &Event) -> Value {
     });
 
     if !event.subject.starts_with("hls.v1.api.") {
-        known["Nats-Msg-Id"] = json!({ "type": "string", "description": "Two messages under one id are stored once within the stream's window." });
+        known["Nats-Msg-Id"] = json!({ "type": "string", "description": "Messages with the same id are stored once within the duplicate window of the stream." });
     }
     if event.name == "upload" {
         for name in ["ce-specversion", "ce-type", "ce-source", "ce-id"] {

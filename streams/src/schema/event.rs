@@ -60,8 +60,8 @@ fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
         .to_value()
 }
 
-/// Makes one line of each paragraph of a description: where a docstring breaks its lines says
-/// nothing.
+/// Makes one line of each paragraph of a description: the line breaks of a docstring have no
+/// meaning.
 fn join_description_lines(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         let paragraphs = text
@@ -82,18 +82,18 @@ macro_rules! events {
 
 events! {
     "upload" "hls.v1.upload" Others written::<UploadEvent>, "A file was uploaded.";
-    "delete" "hls.v1.delete" Others read::<Delete>, "A file and all that was made of it is to go.";
-    "accepted" "hls.v1.job.{job_id}.accepted" Fluxhls written::<Accepted>, "The job exists: its event was taken in.";
-    "planned" "hls.v1.job.{job_id}.planned" Fluxhls written::<Planned>, "What will be made, and by which tasks.";
-    "progress" "hls.v1.progress.{job_id}.{task}" Fluxhls written::<Progress>, "How far a task and its job are.";
-    "playable" "hls.v1.job.{job_id}.playable" Fluxhls written::<Playable>, "The live output plays: the lowest rung and sound are there.";
+    "delete" "hls.v1.delete" Others read::<Delete>, "Delete a file and all of its outputs.";
+    "accepted" "hls.v1.job.{job_id}.accepted" Fluxhls written::<Accepted>, "The job exists: its event was accepted.";
+    "planned" "hls.v1.job.{job_id}.planned" Fluxhls written::<Planned>, "The renditions to make, and the tasks that make them.";
+    "progress" "hls.v1.progress.{job_id}.{task}" Fluxhls written::<Progress>, "The progress of a task and its job.";
+    "playable" "hls.v1.job.{job_id}.playable" Fluxhls written::<Playable>, "The live output is playable: the lowest rung and audio have begun.";
     "cancel" "hls.v1.job.{job_id}.cancel" Fluxhls written::<Cancel>, "Someone asked for the job to stop.";
     "verdict" "hls.v1.job.{job_id}.verdict" Fluxhls written::<Verdict>, "The one decision that ends the job.";
     "ended" "hls.v1.job.{job_id}.ended" Fluxhls written::<Ended>, "The job is over: completed, failed or canceled.";
     "pruned" "hls.v1.job.{job_id}.pruned" Fluxhls written::<Pruned>, "Rows and objects of the job were removed.";
-    "status-request" "hls.v1.api.status" Others read::<StatusRequest>, "How is this job, or the newest one of this file?";
+    "status-request" "hls.v1.api.status" Others read::<StatusRequest>, "What is the status of this job, or of the newest job of this file?";
     "cancel-request" "hls.v1.api.cancel" Others read::<CancelRequest>, "End this job.";
-    "cancel-reply" "hls.v1.api.cancel" Fluxhls written::<CancelReply>, "It has ended as canceled, or is about to.";
+    "cancel-reply" "hls.v1.api.cancel" Fluxhls written::<CancelReply>, "The job has ended as canceled, or soon will.";
     "retry-request" "hls.v1.api.retry" Others read::<RetryRequest>, "Start a new job like this one.";
     "retry-reply" "hls.v1.api.retry" Fluxhls written::<RetryReply>, "The event of the new job is stored.";
 }

@@ -14,27 +14,28 @@ use crate::id::{FileId, JobId, OutputPrefix};
 pub struct UploadEvent {
     /// What was uploaded.
     pub file_id: FileId,
-    /// The file's name, as people see it.
+    /// The name of the file, as people see it.
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
     /// Where the object is.
     #[serde(flatten)]
     pub source: UploadSource,
-    /// The id of its job, cuid2 recommended; one is made where it is missing.
+    /// The id of its job, cuid2 recommended; generated if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
     /// The job this one repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
-    /// Where the output goes; `hls/<file_id>/` where it is missing. It begins with `OUTPUT_ROOT`
-    /// and belongs to one file.
+    /// The prefix of the output; `hls/<file_id>/` if missing. It begins with `OUTPUT_ROOT` and
+    /// belongs to one file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_prefix: Option<OutputPrefix>,
-    /// The media type, where it is known.
+    /// The media type, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub mime_type: Option<String>,
-    /// Bytes of the object; a smaller one is waited for, and then is a `truncated_upload`.
+    /// Bytes of the object. If the object is smaller, the job waits for it, and then fails with
+    /// `truncated_upload`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
     pub size: Option<u64>,
@@ -50,7 +51,7 @@ pub struct UploadEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub project_id: Option<String>,
-    /// The folder people see it in; `/` where it is missing.
+    /// The folder in which people see it; `/` if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub folder_path: Option<String>,
@@ -69,9 +70,9 @@ pub struct UploadEvent {
 pub enum UploadSource {
     /// By a URL.
     Url {
-        /// `s3://bucket/key`, the key as it is: nothing in it is decoded, `%`, `?` and `#` belong
-        /// to it. Or the `http(s)` URL of an object in a source bucket, percent-decoded once; query
-        /// and fragment are dropped.
+        /// `s3://bucket/key` with the key as it is: nothing in it is decoded, and `%`, `?` and `#`
+        /// are part of it. Or the `http(s)` URL of an object in a source bucket, which is
+        /// percent-decoded once; query and fragment are ignored.
         #[schemars(length(min = 1, max = 2048))]
         file_url: String,
     },
@@ -110,14 +111,14 @@ fn exclude_the_other_form(schema: &mut Schema) {
 /// How to transcode a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct WishedSettings {
-    /// Name of the ladder profile; `standard` where it is missing.
+    /// Name of the ladder profile; `standard` if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub profile: Option<String>,
-    /// How urgent it is; `normal` where it is missing.
+    /// How urgent it is; `normal` if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// Starts per task before the job fails; 5 where it is missing.
+    /// Starts per task before the job fails; 5 if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max_attempts: Option<u32>,

@@ -19,25 +19,25 @@ pub use self::event::{UploadEvent, UploadSource, WishedSettings};
 
 /// Largest body of an upload event, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// `files.name` holds at most so many characters.
+/// Largest number of characters in `files.name`.
 pub const MAX_NAME: usize = 255;
 /// Longest name of a bucket, in characters; S3 itself allows 63, others more.
 pub const MAX_BUCKET: usize = 255;
 /// Longest key of an object, in characters; S3 allows as many bytes.
 pub const MAX_KEY: usize = 1024;
-/// `files.mime_type` holds at most so many characters.
+/// Largest number of characters in `files.mime_type`.
 pub const MAX_MIME_TYPE: usize = 100;
 /// Longest of the other texts, in characters.
 pub const MAX_TEXT: usize = 2048;
-/// `uploaded_by` and `project_id` hold at most so many characters: indexed columns take no text of
-/// thousands of bytes.
+/// Largest number of characters in `uploaded_by` and `project_id`: indexed columns cannot hold a
+/// text of thousands of bytes.
 pub const MAX_REFERENCE: usize = 255;
 /// How deep `metadata` may be nested. Readers of JSON give up at 128 levels, and facts nest it
 /// deeper than events do.
 pub const MAX_DEPTH: usize = 64;
 /// Longest identity that is kept as it is, in bytes; of a longer one its hash is.
 const MAX_IDENTITY: usize = 4096;
-/// Stands for a `mime_type` no one knows yet.
+/// The `mime_type` of a file whose type is not known yet.
 pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 
 /// An upload event with its defaults filled and its values cut to the limits of the tables.
@@ -45,16 +45,16 @@ pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 pub struct Upload {
     /// What was uploaded.
     pub file_id: FileId,
-    /// The file's name, as people see it.
+    /// The name of the file, as people see it.
     pub name: String,
-    /// The publisher's word on the type; [`UNKNOWN_MIME_TYPE`] when it gave none.
+    /// The media type given by the publisher; [`UNKNOWN_MIME_TYPE`] if it gave none.
     pub mime_type: String,
-    /// Bytes; 0 when the publisher does not say.
+    /// Bytes; 0 if the publisher does not give the size.
     pub size: u64,
-    /// Where the object is: `s3://bucket/key` with the key as it is, also where the event named
-    /// bucket and key, or an HTTP URL without query and fragment.
+    /// The location of the object: `s3://bucket/key` with the key unencoded, even if the event
+    /// names bucket and key, or an HTTP URL without query and fragment.
     pub file_url: String,
-    /// The version of the object, where the publisher pins one.
+    /// The version of the object, if the publisher pins one.
     #[serde(default)]
     pub etag: Option<String>,
     /// Who uploaded it.
@@ -63,7 +63,7 @@ pub struct Upload {
     /// The project it belongs to.
     #[serde(default)]
     pub project_id: Option<String>,
-    /// The folder people see it in.
+    /// The folder in which people see it.
     pub folder_path: String,
     /// Anything the publisher wants to keep with the file.
     pub metadata: Value,
@@ -76,7 +76,7 @@ pub struct Upload {
 pub struct SourceObject {
     /// The bucket.
     pub bucket: String,
-    /// The key, every byte of it as the storage has it: nothing is encoded.
+    /// The key, byte for byte as in the storage: nothing is encoded.
     pub key: String,
 }
 
@@ -93,7 +93,7 @@ impl SourceObject {
 pub struct Settings {
     /// Name of the ladder profile.
     pub profile: String,
-    /// Which lane its tasks wait in.
+    /// The lane in which its tasks wait.
     pub priority: Priority,
     /// Starts per task before the job fails.
     pub max_attempts: u32,
@@ -113,7 +113,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// The usual lanes.
+    /// The default lanes.
     Normal,
     /// Every task in the `hi` lane.
     High,
@@ -128,7 +128,7 @@ pub struct Arrival {
     pub job_id: Option<JobId>,
     /// The job this one repeats.
     pub retry_of: Option<JobId>,
-    /// Where the output goes.
+    /// The prefix of the output.
     pub output_prefix: OutputPrefix,
     /// What makes two events the same event, as text; see [`read`].
     pub identity: String,
@@ -139,7 +139,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether nothing but its content tells the event from others: then the same content, sent
+    /// Whether only its content distinguishes the event from others: then the same content, sent
     /// again after the file was deleted, is another event.
     #[must_use]
     pub fn is_told_by_content(&self) -> bool {
@@ -147,7 +147,7 @@ impl Arrival {
     }
 }
 
-/// How the identity of an event begins that has neither a job nor a source and id of its own.
+/// The beginning of the identity of an event that has neither a job id nor a source and id.
 const CONTENT: &str = "content:";
 
 /// Why an event is a dead letter: it names no file to which a failure could be reported.
@@ -218,7 +218,7 @@ fn identity(job_id: Option<&JobId>, origin: Option<&(String, String)>, upload: &
     }
 
     if let Some((source, id)) = origin {
-        // JSON keeps ("a", "b c") and ("a b", "c") apart.
+        // JSON distinguishes ("a", "b c") from ("a b", "c").
         return format!("event:{}", json!([source, id]));
     }
 
@@ -245,7 +245,7 @@ fn short(identity: String) -> String {
     format!("{kind}:sha256:{}", crate::subject::sha256_hex(&identity))
 }
 
-/// An id that must be valid where it is given at all.
+/// An id that must be valid if it is given.
 pub(crate) fn required_id<T: std::str::FromStr<Err = InvalidId>>(
     fields: &Map<String, Value>,
     name: &str,

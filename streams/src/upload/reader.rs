@@ -58,7 +58,8 @@ impl Reader {
             (None, Some(bucket), Some(key)) => SourceObject { bucket, key }.url(),
             (Some(url), ..) => {
                 self.add_violation(
-                    "file_url is given beside bucket or key; send one of both".to_owned(),
+                    "file_url is given together with bucket or key; send only one of the two"
+                        .to_owned(),
                 );
                 without_signature(url)
             }
@@ -92,7 +93,8 @@ impl Reader {
             return None;
         };
 
-        // The text goes into SQL columns, which have limits, and PostgreSQL takes no NUL character.
+        // The text goes into SQL columns, which have limits, and PostgreSQL accepts no NUL
+        // character.
         if text.contains('\0') {
             self.add_violation(format!("{name} contains a NUL character"));
         }
@@ -134,7 +136,7 @@ impl Reader {
         } else if depth(&value) > MAX_DEPTH {
             format!("metadata is nested deeper than {MAX_DEPTH} levels")
         } else if value.to_string().len() > MAX_BYTES {
-            // Numbers may be longer as we write them than as they came.
+            // Numbers may be longer when they are written than when they were received.
             format!("metadata has more than {MAX_BYTES} bytes when it is written out")
         } else {
             return value;

@@ -61,11 +61,11 @@ fn an_event_names_its_object_in_one_of_two_forms() {
         (json!({"key": "k"}), "bucket is missing"),
         (
             json!({"bucket": "b", "key": "k", "file_url": "s3://b/k"}),
-            "one of both",
+            "only one of the two",
         ),
         (
             json!({"bucket": "b", "file_url": "s3://b/k"}),
-            "one of both",
+            "only one of the two",
         ),
         (
             json!({"bucket": "b/c", "key": "k"}),

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-/// A generator of numbers (`SplitMix64`, which fits in four lines and will not change under us).
+/// A generator of numbers (`SplitMix64`, which fits in four lines and does not change with a
+/// dependency).
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 

@@ -41,7 +41,7 @@ pub(super) struct FaultInjector {
     pub(super) fleet: Fleet,
     /// How many jobs have ended.
     ended: watch::Receiver<usize>,
-    /// Starts of tasks, as they are told.
+    /// Starts of tasks, as they are published.
     starts: Subscriber,
     /// What is to be undone, and when.
     active: Vec<(Instant, InjectedFault)>,
@@ -87,8 +87,8 @@ impl FaultInjector {
         (self.fleet, self.injected)
     }
 
-    /// Waits until a task is started that the injection can hit; not for ever, since there may be none
-    /// any more.
+    /// Waits until a task is started that the injection can hit; with a limit, because there may be
+    /// none left.
     async fn aim(&mut self, injection: &Injection) {
         let target = match injection {
             Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, _) => {

@@ -14,7 +14,8 @@ use crate::harness::worker::work_dir;
 use crate::harness::world::World;
 use migration::testing::Cluster;
 
-/// In the URLs of NATS and PostgreSQL, neither of which asks for one: no log may ever show it.
+/// The password in the URLs of NATS and PostgreSQL, although neither requires one: no log may ever
+/// show it.
 pub(super) const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// What a process writes once it has all its roles.
@@ -159,7 +160,7 @@ impl Fleet {
         self.world.proxy.set(fault);
     }
 
-    /// Ends every process as an operator does, and tells how each ended.
+    /// Ends every process as an operator does, and returns how each ended.
     pub(super) async fn stop(&mut self) -> Vec<(String, ExitStatus)> {
         let mut ends = Vec::new();
         for member in self.workers.iter_mut().chain(&mut self.projectors) {
@@ -258,7 +259,7 @@ impl Member {
     }
 
     /// Notices that the process is gone. One that could not reach its services when it started may
-    /// leave: whoever runs it starts it again. One that was at work may not.
+    /// exit: its supervisor starts it again. One that was at work may not.
     fn mourn(&mut self) {
         let Some(process) = &mut self.process else {
             return;

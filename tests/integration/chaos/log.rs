@@ -33,12 +33,12 @@ pub(super) struct Start {
     pub(super) worker: String,
 }
 
-/// Everything that was told of one task.
+/// Everything that was published about one task.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TaskLog {
     /// Every start, in order.
     pub(super) starts: Vec<Start>,
-    /// The starts that were handed back, and when.
+    /// The starts that were released, and when.
     pub(super) released: Vec<(u64, DateTime<Utc>)>,
     /// The starts whose results were stored, and when.
     pub(super) done: Vec<(u64, DateTime<Utc>)>,
@@ -46,7 +46,7 @@ pub(super) struct TaskLog {
     pub(super) redo: usize,
 }
 
-/// Everything that was told of one job.
+/// Everything that was published about one job.
 #[derive(Debug, Clone, Default)]
 pub(super) struct JobLog {
     /// Its facts, in order.
@@ -57,7 +57,7 @@ pub(super) struct JobLog {
     lines: Vec<(DateTime<Utc>, String)>,
 }
 
-/// Reads the job log and what workers told each other.
+/// Reads the job log and the messages between workers.
 pub(super) fn read(facts: &[Message], work: &[Message]) -> BTreeMap<JobId, JobLog> {
     let mut jobs: BTreeMap<JobId, JobLog> = BTreeMap::new();
     for message in facts {

@@ -1,10 +1,10 @@
-//! Chaos: jobs keep coming while everything they need is killed, frozen and cut off; then every
-//! promise is checked.
+//! Chaos: jobs arrive while everything they need is killed, frozen and disconnected; then every
+//! invariant is checked.
 //!
 //! `make chaos` runs it with the table printed, `make chaos LONG=1` the long way, which writes
 //! `docs/chaos.md`. What happens is drawn from a seed ([`schedule`]); [`publisher`] uploads,
-//! [`fault_injector`] breaks and mends the [`fleet`], [`watch`] looks on, [`reading`] reads everything at
-//! the end, and [`invariants`] judge it.
+//! [`fault_injector`] breaks and restores the [`fleet`], [`watch`] records what happens, [`reading`]
+//! reads everything at the end, and [`invariants`] check it.
 
 mod dice;
 mod fault_injector;
@@ -38,10 +38,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::process::{command, output_of, tool};
 
-/// After how long a silent worker loses its task: as short as workers on a busy machine surely
-/// keep.
+/// After how long a worker that does not respond loses its task: the shortest time within which
+/// workers on a busy machine always send their heartbeats.
 const ACK_WAIT: Duration = Duration::from_secs(20);
-/// How long no job may end before the rest counts as lost.
+/// How long no job may end before the remaining ones count as lost.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,7 +96,7 @@ async fn run(size: Size) -> (Fleet, Report) {
                 .as_ref()
                 .and_then(|job| Some((job, read.logs.get(job)?)))
             {
-                eprintln!("everything that was told of job {job}:\n{log}");
+                eprintln!("everything the log has about job {job}:\n{log}");
             }
         }
     }
@@ -111,7 +111,7 @@ async fn run(size: Size) -> (Fleet, Report) {
     (fleet, report)
 }
 
-/// Uploads and strikes at the same time, until every job has ended or none does any more.
+/// Uploads and injects faults at the same time, until every job has ended or no more jobs end.
 async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<InjectedFault>) {
     let ended = watch::ended(&fleet.world.streams);
     let publisher = Publisher {
@@ -135,7 +135,8 @@ async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<Injec
     (fleet, published, injected)
 }
 
-/// Ends when everything was published and so many jobs have ended, or none has for long.
+/// Ends when everything is published and this many jobs have ended, or when none has ended for
+/// [`PATIENCE`].
 async fn all_over(
     mut published: channel::Receiver<bool>,
     mut ended: channel::Receiver<usize>,
@@ -177,7 +178,7 @@ async fn sources(fleet: &Fleet) -> BTreeMap<Source, (String, u64)> {
     sources
 }
 
-/// Everything that must not be, and every case of it.
+/// Everything that must not happen, with every case of it.
 fn judge(
     read: &Reading,
     published: &Published,
@@ -197,40 +198,43 @@ fn judge(
             ends::lost(published, &read.logs, &read.letters),
         ),
         (
-            "facts told twice, `ended` among them, or against the verdict",
+            "facts published twice (including `ended`), or against the verdict",
             ends::ended_twice(&read.logs),
         ),
         (
-            "jobs that ended in another way than their source deserves",
+            "jobs with another result than their source should have",
             ends::wrong_ends(published, &read.logs),
         ),
         (
-            "dead letters of what did not fail",
+            "dead letters of messages that did not fail",
             ends::buried(&read.dead, &read.logs),
         ),
         (
-            "rows that a rebuild into an empty database makes otherwise",
+            "rows that differ after a rebuild into an empty database",
             rows::differ(&read.rows, &read.rebuilt),
         ),
         (
-            "rows that are not what the facts say",
+            "rows that differ from the facts",
             rows::untold(&read.rows, &read.logs),
         ),
-        ("rows that went back", rows::regressed(history)),
         (
-            "playlists that name a missing object, or another one than was proved",
+            "rows that returned to an earlier state",
+            rows::regressed(history),
+        ),
+        (
+            "playlists that name a missing object, or another one than was checked",
             output::broken(&read.output, &read.logs),
         ),
         (
-            "outputs that `fluxhls verify` finds fault with",
+            "outputs in which `fluxhls verify` finds damage",
             traces::left(&read.unsound),
         ),
         (
-            "tasks repeated though nothing had hit them",
+            "tasks that were repeated though no fault had hit them",
             repeats::repeated(&read.logs, injected),
         ),
         (
-            "tasks, files and processes left behind, and processes that ended by themselves",
+            "tasks, files and processes left behind, and processes that ended unexpectedly",
             traces::left(&strange),
         ),
         (
@@ -270,7 +274,7 @@ async fn versions(fleet: &Fleet) -> String {
     )
 }
 
-/// Copies the logs to where they outlive the run.
+/// Copies the logs to a directory that outlives the run.
 fn kept(fleet: &Fleet, size: Size) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{}", size.seed));
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! What is uploaded, how that is told, and how it has to end.
+//! What is uploaded, how the event is published, and how it has to end.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use crate::harness::clip::{Clip, make_from, moving};
 pub(super) enum Source {
     /// A few silent seconds.
     Glimpse,
-    /// A few seconds with sound.
+    /// A few seconds with audio.
     Voice,
     /// Two chunks, silent.
     Two,
-    /// Three chunks with sound.
+    /// Three chunks with audio.
     Three,
     /// A transport stream, which is copied before it is encoded.
     Broadcast,
@@ -27,7 +27,7 @@ pub(super) enum Source {
     Nothing,
 }
 
-/// How the event is told.
+/// How the event is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
     /// Once, with a job id.
@@ -51,7 +51,7 @@ pub(super) enum Manner {
 pub(super) struct Order {
     /// What is uploaded.
     pub(super) source: Source,
-    /// How it is told.
+    /// How it is published.
     pub(super) manner: Manner,
 }
 
@@ -62,9 +62,9 @@ pub(super) enum ExpectedEnd {
     Completed,
     /// Failed, for this reason.
     Failed(Code),
-    /// Completed or canceled: whoever is first.
+    /// Completed or canceled, whichever is first.
     CompletedOrCanceled,
-    /// It becomes no job, but a dead letter.
+    /// It becomes a dead letter, not a job.
     Buried,
 }
 

@@ -141,7 +141,7 @@ async fn deliver(streams: &Streams, event: &Value) -> u64 {
     }
 }
 
-/// Cancels a job once its plan task was started; tells the job if the answer was that it is
+/// Cancels a job once its plan task was started; returns the job if the answer says that it is
 /// canceled.
 async fn cancel(
     environment: BTreeMap<&'static str, String>,

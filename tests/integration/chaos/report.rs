@@ -9,17 +9,17 @@ use super::invariants::repeats::Figures;
 use super::publisher::Published;
 use super::schedule::{Away, GRACE_PERIOD, Injection, Size};
 
-/// What came of a run.
+/// The result of a run.
 pub(super) struct Report {
     /// How large it was.
     pub(super) size: Size,
     /// How long it took.
     pub(super) took: Duration,
-    /// After how long a silent worker lost its task.
+    /// After how long a worker that does not respond loses its task.
     pub(super) ack_wait: Duration,
     /// What was done, each with its number.
     pub(super) done: Vec<(&'static str, usize)>,
-    /// What must not be, each with every case of it.
+    /// What must not happen, each with every case of it.
     pub(super) invariants: Vec<(&'static str, Vec<Violation>)>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn done(
             "events",
             published.sent.iter().map(|sent| sent.seqs.len()).sum(),
         ),
-        ("cancels that came in time", published.canceled.len()),
+        ("cancellations that took effect", published.canceled.len()),
         ("kills", kills),
         (
             "… of a worker",
@@ -67,15 +67,15 @@ pub(super) fn done(
             count(|injection| *injection == Injection::Postgresql),
         ),
         (
-            "… of all of these at once",
+            "… of all of the above at once",
             count(|injection| *injection == Injection::Host),
         ),
         (
-            "freezes of a worker, longer than its tasks wait for it",
+            "freezes of a worker that are longer than the ack wait of its tasks",
             count(|injection| matches!(injection, Injection::Freeze(_))),
         ),
         (
-            "tasks it still worked on when it woke, though another one had them (zombies)",
+            "tasks that a thawed worker still worked on though another worker had them (zombies)",
             figures.zombies,
         ),
         (
@@ -83,7 +83,7 @@ pub(super) fn done(
             count(|injection| matches!(injection, Injection::Drain(..))),
         ),
         (
-            "… while all else was well",
+            "… while everything else worked",
             count(|injection| matches!(injection, Injection::Drain(_, Away::Nothing))),
         ),
         (
@@ -98,12 +98,15 @@ pub(super) fn done(
             "storage faults",
             count(|injection| matches!(injection, Injection::Storage(_))),
         ),
-        ("starts of tasks", figures.starts),
+        ("task starts", figures.starts),
         (
-            "tasks in flight when an injection hit them, once for each injection",
+            "tasks in work that a fault hit, counted once for each fault",
             figures.hit,
         ),
-        ("starts beyond the first of their task", figures.again),
+        (
+            "task starts after the first start of the task",
+            figures.again,
+        ),
     ]
 }
 
@@ -117,11 +120,11 @@ impl Report {
 
     /// Both tables, as Markdown.
     pub(super) fn table(&self) -> String {
-        let mut text = "| what was done | times |\n|---|---|\n".to_owned();
+        let mut text = "| what was done | count |\n|---|---|\n".to_owned();
         for (what, times) in &self.done {
             writeln!(text, "| {what} | {times} |").unwrap();
         }
-        text.push_str("\n| what must not be | times |\n|---|---|\n");
+        text.push_str("\n| what must not happen | count |\n|---|---|\n");
         for (what, violations) in &self.invariants {
             writeln!(text, "| {what} | {} |", violations.len()).unwrap();
         }
@@ -141,12 +144,13 @@ impl Report {
         format!(
             "# Chaos\n\n\
              Written by `make chaos LONG=1`: seed {seed}, {orders} uploads, {kills} kills. On {date}, in {minutes:.0} minutes, with {versions}.\n\n\
-             Three workers, two projectors, a nats-server (`sync_interval: always`), a PostgreSQL server and an S3 server, all real. Uploads keep\n\
-             coming while six jobs are open: silent and with sound, of one chunk and of several, with and without an index; some are broken, cut or\n\
-             missing, some are told twice or without a job id, some are canceled while they run, some get a second job at once. Blows are drawn from\n\
-             the seed and come with the progress of the jobs. A worker that is silent loses its tasks after {wait} s. One that is asked to stop has {grace} s and\n\
-             five more to hand back, whatever is away.\n\n{}\n\
-             Work was repeated only where an injection had hit a task in work. The rest is in `tests/integration/chaos/`.\n",
+             The run uses three workers, two projectors, a nats-server (`sync_interval: always`), a PostgreSQL server and an S3 server, all real.\n\
+             Uploads are published so that up to six jobs are open: with and without audio, of one chunk and of several, with and without an index.\n\
+             Some sources are broken, truncated or missing; some events are published twice or without a job id; some jobs are canceled while they\n\
+             run, and some files get a second job at once. The faults are drawn from the seed and injected as the jobs progress. A worker that does\n\
+             not respond loses its tasks after {wait} s. A worker that is asked to stop has {grace} s, and five more to release its tasks, even if NATS or the\n\
+             storage does not respond.\n\n{}\n\
+             Work was repeated only where a fault had hit a task in work. The code is in `tests/integration/chaos/`.\n",
             self.table()
         )
     }

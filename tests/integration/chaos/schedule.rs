@@ -1,7 +1,7 @@
 //! What is submitted and what is broken, when, and whom it hits: a pure function of the seed.
 //!
-//! Times are told relative to progress, in jobs that have ended and tasks that are started, so that
-//! the same seed does the same on a slow machine.
+//! Times are relative to progress, in ended jobs and started tasks, so that the same seed does the
+//! same on a slow machine.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ pub(super) const OPEN: usize = 6;
 
 /// The grace period of every process, in seconds.
 pub(super) const GRACE_PERIOD: u64 = 2;
-/// After how long a process that was asked to stop must be gone: its grace period, five seconds to
-/// hand back, one to end what was cut off, and as much again for a busy machine.
+/// How long a process that was asked to stop may run: its grace period, five seconds to release its
+/// tasks, one to end what was interrupted, and the same again for a busy machine.
 const LEAVES_WITHIN: Duration = ms(2 * (GRACE_PERIOD + 5 + 1) * 1000);
 
-/// Blows that come while a worker is frozen, about.
+/// Approximate number of faults injected while a worker is frozen.
 const FROZEN_FAULTS: usize = 5;
 
 /// How large a run is.
@@ -51,12 +51,12 @@ pub(super) enum Injection {
     Postgresql,
     /// All of these and every ffmpeg at once; the folders stay.
     Host,
-    /// A worker is stopped and goes on later.
+    /// A worker is frozen and continues later.
     Freeze(usize),
     /// The storage misbehaves.
     Storage(Fault),
-    /// A worker is asked to stop (SIGTERM) while this is away: it leaves by its deadline all the
-    /// same.
+    /// A worker is asked to stop (SIGTERM) while this does not respond: it still exits by its
+    /// deadline.
     Drain(usize, Away),
 }
 
@@ -107,9 +107,9 @@ impl Injection {
 /// One injection and its place in the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ScheduledInjection {
-    /// It comes when so many jobs have ended,
+    /// It is injected when this many jobs have ended,
     pub(super) after: usize,
-    /// and then so long after the next start of a task that it can hit.
+    /// and then this long after the next start of a task that it can hit.
     pub(super) pause: Duration,
     /// What is done.
     pub(super) injection: Injection,
@@ -131,8 +131,9 @@ const fn ms(milliseconds: u64) -> Duration {
 }
 
 impl Schedule {
-    /// The run of this size, in which a silent worker loses its task after `ack_wait`. Beside each
-    /// five kills there are one freeze and two storage faults, and beside each three one drain.
+    /// The run of this size, in which a worker that does not respond loses its task after
+    /// `ack_wait`. For every five kills there are one freeze and two storage faults, and for every
+    /// three kills one drain.
     pub(super) fn new(size: Size, ack_wait: Duration) -> Self {
         let mut dice = Dice::new(size.seed);
         let orders = dice.deal(DECK, size.orders);

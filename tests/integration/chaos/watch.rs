@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A row of a job, as far as it may never go back.
+/// The columns of a job row that may never return to an earlier state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     /// `status`
@@ -57,8 +57,7 @@ async fn count(streams: &Streams) -> Option<usize> {
     Some(count)
 }
 
-/// Looks at the rows of all jobs again and again until `stop`; tells each that changed, in the
-/// order in which that was seen.
+/// Polls the rows of all jobs until `stop`; returns each change in the order in which it was seen.
 pub(super) async fn rows(url: String, stop: CancellationToken) -> BTreeMap<String, Vec<Seen>> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).acquire_timeout(PATIENCE);

@@ -60,7 +60,7 @@ async fn a_read_only_postgresql_is_told_everywhere_and_the_tables_catch_up_when_
     end_connections(&admin, &database).await;
     is_unready_with(
         &worker,
-        "in a read-only transaction; the database takes no writes",
+        "in a read-only transaction; the database accepts no writes",
     )
     .await;
     metric(&worker, "fluxhls_database_up", |up| up < 0.5).await;

@@ -1,4 +1,4 @@
-//! A database that a later version migrated: the program of today goes on with it, or says which
+//! A database that a later version migrated: the current program works with it, or says which
 //! version is needed.
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ async fn after_a_rollback_jobs_go_on_and_every_command_says_that_the_schema_is_n
     );
 
     until(
-        "readiness tells of the newer schema, and is ready",
+        "readiness reports the newer schema, and is ready",
         async || {
             let answer = readiness(&worker).await;
             answer.status == 200 && String::from_utf8_lossy(&answer.body).contains(NEWER)

@@ -12,12 +12,12 @@ pub(crate) type Change = Box<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
 /// What an upload is made of.
 pub(crate) enum Input {
-    /// By ffmpeg with these arguments, none of which holds a blank.
+    /// By ffmpeg with these arguments, none of which contains a space.
     Made(String, &'static str),
     /// By ffmpeg from another input: the arguments before it, and those after it.
     Remade(Box<Input>, String, String, &'static str),
-    /// By ffmpeg from an input and others beside it: the arguments before each of these, and those
-    /// behind all.
+    /// By ffmpeg from an input and additional ones: the arguments before each of these, and those
+    /// after all.
     Muxed(Box<Input>, Vec<Input>, String, String, &'static str),
     /// The bytes of several inputs behind each other.
     Joined(Vec<Input>),
@@ -82,8 +82,8 @@ impl Input {
         )
     }
 
-    /// Passed through ffmpeg together with others, which these arguments stand before; others stand
-    /// behind all.
+    /// Passed through ffmpeg together with others, which these arguments precede; other arguments
+    /// follow all of them.
     pub(crate) fn with(
         self,
         others: Vec<Self>,

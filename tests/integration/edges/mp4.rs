@@ -109,7 +109,7 @@ pub(crate) fn multiply_tracks(bytes: &mut Vec<u8>, more: usize) {
     insert_into(bytes, &[*b"moov"], &twins);
 }
 
-/// Gives the file a title of so many bytes. The index has to be behind the media.
+/// Gives the file a title of this many bytes. The index has to be after the media.
 pub(crate) fn title(bytes: &mut Vec<u8>, length: usize) {
     let boxed = |kind: &[u8; 4], content: Vec<u8>| {
         let length = u32::try_from(content.len() + 8).unwrap();
@@ -128,7 +128,8 @@ pub(crate) fn title(bytes: &mut Vec<u8>, length: usize) {
     insert_into(bytes, &[*b"moov"], &boxed(b"udta", meta));
 }
 
-/// Claims that the first track has so many samples of one byte, all alike: a table of no length.
+/// Claims that the first track has this many samples of one byte, all equal: a table without
+/// entries.
 pub(crate) fn claim_samples(bytes: &mut [u8], count: u32) {
     let sizes = content_of(bytes, b"stsz") + 4;
     bytes[sizes..sizes + 4].copy_from_slice(&1_u32.to_be_bytes());

@@ -1,4 +1,4 @@
-//! Rows that need what is being built beside them.
+//! Rows that need features under development.
 
 use super::row::run;
 use super::rows;
@@ -13,7 +13,7 @@ async fn flags_that_lie_are_seen_through_and_transparency_is_laid_on_black() {
     .await;
 }
 
-/// Needs 5.1 beside stereo, and covers as posters.
+/// Needs 5.1 in addition to stereo, and covers as posters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn surround_stands_beside_stereo_and_a_cover_becomes_the_poster() {
     run(rows::sound::surround()

@@ -1,5 +1,5 @@
-//! Thousands of damaged files on the way every upload takes. None makes us panic, each ends in time
-//! and with one word, and nothing is left running.
+//! Thousands of damaged files, processed like every upload. None causes a panic, each ends in time
+//! with one code, and nothing is left running.
 //!
 //! `make fuzz MUTATIONS=2000` does it long and prints the table of docs/hostile.md; without a
 //! number it is a few dozen.
@@ -63,7 +63,7 @@ const SPECIMENS: [(&str, &str, &str); 12] = [
     ("wav", "wav", "-vn -c:a pcm_s16le"),
 ];
 
-/// A number of the environment, or what stands for it.
+/// A number from the environment, or its default.
 #[expect(
     clippy::disallowed_methods,
     reason = "the length of a test's run is its caller's choice"
@@ -122,8 +122,7 @@ async fn damaged_files_end_in_time_with_one_word_and_leave_nothing_running() {
             let specimen = number as usize % specimens.len();
             let mut bytes = specimens[specimen].clone();
             let damage = mutate(&mut bytes, &mut Dice::new(seed, number));
-            // A task of its own: a panic of ours ends it, and is told with the number that makes it
-            // again.
+            // A separate task: a panic ends it, and is reported with the number that reproduces it.
             let trial = tokio::spawn(async move {
                 let key = format!("mutant-{number}");
                 tokio::time::timeout(LONGEST, bench.try_out(&key, bytes)).await

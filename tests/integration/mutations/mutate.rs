@@ -51,8 +51,8 @@ pub(super) enum Damage {
     Hole,
     /// A number of four bytes becomes one at the edge of what numbers can be.
     Number,
-    /// A box, or whatever a length and four letters stand before, is there twice, missing, or of
-    /// another length.
+    /// A box, or whatever follows a length and four letters, is duplicated, missing, or of another
+    /// length.
     Box,
     /// A block of another place lies over this one.
     Overlay,

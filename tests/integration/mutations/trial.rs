@@ -23,7 +23,7 @@ use crate::harness::process::mentioning;
 /// How far a file came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// Its first chunk, or its sound, came out and passed the gate.
+    /// Its first chunk, or its audio, was encoded and passed the gate.
     Sound,
     /// It was refused, or failed, with this word.
     Coded(&'static str),
@@ -36,7 +36,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Tries a file. Whatever is wrong with it ends in a code; what is wrong with us is an error.
+    /// Tries a file. A problem of the file ends in a code; a problem of fluxhls is an error.
     pub(super) async fn try_out(&self, key: &str, bytes: Vec<u8>) -> Result<Outcome, String> {
         let coded = |code: Code| Ok(Outcome::Coded(code.as_str()));
         let size = bytes.len() as u64;
@@ -158,7 +158,7 @@ impl Bench {
     }
 }
 
-/// What stands between an encode and its success.
+/// What prevents an encode from succeeding.
 fn gate(folder: &Path, planned: &Planned) -> Result<(), String> {
     let said = |failure: GateFailure| failure.to_string();
     for rendition in planned.videos().filter(|_| planned.video.is_some()) {

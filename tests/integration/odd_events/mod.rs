@@ -1,6 +1,6 @@
 //! Events that no one would send by mistake. Each ends once: as a dead letter with its own bytes,
-//! or as a job that failed with a code and whose rows stand in either database. Nothing of them
-//! acts on a log or on a terminal.
+//! or as a job that failed with a code and whose rows are in either database. None of them affects
+//! a log or a terminal.
 
 mod table;
 
@@ -53,7 +53,7 @@ async fn odd_events_end_once_and_leave_their_rows(world: World) {
         .iter()
         .filter(|odd| matches!(odd.expected_end, ExpectedEnd::Letter))
         .count();
-    assert_eq!(letters.len(), buried, "no event became another letter");
+    assert_eq!(letters.len(), buried, "no event became another dead letter");
     let unfit = world
         .streams
         .counts(topology::DEAD, "hls.v1.dead.project.>")
@@ -91,7 +91,7 @@ async fn letter(world: &World, odd: &Odd, seq: u64) -> Vec<String> {
     let letter = world.streams.first(topology::DEAD, &filter, |_| true).await;
     let mut faults = Vec::new();
     if letter.payload != odd.body {
-        faults.push("its letter has other bytes".to_owned());
+        faults.push("its dead letter has other bytes".to_owned());
     }
     let reason = letter.header(dead::REASON);
     if reason.is_empty() || reason.len() > 1000 || reason.contains(char::is_control) {

@@ -6,7 +6,7 @@ use streams::{Code, JobId};
 pub(super) enum ExpectedEnd {
     /// A dead letter, and no fact.
     Letter,
-    /// A job that failed with this code, and no letter.
+    /// A job that failed with this code, and no dead letter.
     Ended(Code),
 }
 
@@ -33,7 +33,7 @@ pub(super) const ESCAPES: &str = "a name of escapes";
 const NOWHERE: &str = r#""file_url":"s3://media/uploads/nowhere""#;
 
 /// An event before it has its number: in its text, `@` stands for the ids, `%` for a name and a
-/// source that is not there.
+/// source that does not exist.
 type Draft = (&'static str, String, ExpectedEnd);
 
 /// All of them.
@@ -83,7 +83,7 @@ fn letter(name: &'static str, text: impl Into<String>) -> Draft {
     (name, text.into(), ExpectedEnd::Letter)
 }
 
-/// An event with this fault in one of its fields, which stand before its ids.
+/// An event with this fault in one of its fields, which precede its ids.
 fn invalid(name: &'static str, fields: impl AsRef<str>) -> Draft {
     (
         name,

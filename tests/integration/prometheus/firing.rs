@@ -48,7 +48,7 @@ async fn alerts_fire_where_no_upload_is_taken_in_and_where_storage_of_jetstream_
         .roles("intake,plan,encode,package")
         .start();
     world.completed(&job).await;
-    until("the alert ends with what it told of", async || {
+    until("the alert ends with its cause", async || {
         !prometheus.fires("FluxhlsUploadsNotTakenIn").await
     })
     .await;

@@ -173,12 +173,15 @@ async fn every_panel_and_every_alert_is_answered_after_a_real_run() {
     let prometheus = Prometheus::start(world.folder(), &address(&worker).await, &rules()).await;
     lively(&world).await;
     for (what, expression) in [
-        ("the open job is told", "fluxhls_job_info{job_id=\"open\"}"),
+        (
+            "the open job is reported",
+            "fluxhls_job_info{job_id=\"open\"}",
+        ),
         (
             "the retry is counted",
             "fluxhls_jobs_finished_total{outcome=\"completed\"} == 2",
         ),
-        ("the sweep has told", "fluxhls_open_jobs"),
+        ("the sweep has reported", "fluxhls_open_jobs"),
         // What rates are taken of has been there for a while.
         (
             "the completed jobs are counted",

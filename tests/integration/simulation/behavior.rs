@@ -23,7 +23,7 @@ pub(super) enum JobBehavior {
     Wrong,
     /// The work on its tracks panics.
     Panicking,
-    /// Its first chunk never ends: whoever works on it dies.
+    /// Its first chunk never ends: the worker on it dies.
     Killer,
 }
 

@@ -144,8 +144,8 @@ fn events_without_end(world: &World, facts: &Facts) -> Vec<String> {
     violations
 }
 
-/// Every deletion was carried out, and every job that was uploaded before one is told to be gone;
-/// no other is.
+/// Every deletion was carried out, and every job that was uploaded before one is published as
+/// pruned; no other is.
 fn deletions_without_end(world: &World, facts: &Facts) -> Vec<String> {
     let mut violations = Vec::new();
     let tombs = facts.tombstones();

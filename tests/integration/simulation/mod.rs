@@ -22,7 +22,7 @@ const SEEDS: u64 = 300;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a test is told from outside how long it may take"
+    reason = "the environment sets how long a test may take"
 )]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)

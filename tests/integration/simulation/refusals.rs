@@ -1,5 +1,5 @@
-//! Whatever message the server will never take, every event ends or is a dead letter, and nothing
-//! is tried for ever.
+//! Whatever message the server never accepts, every event ends or is a dead letter, and nothing is
+//! retried forever.
 //!
 //! Each kind of message is refused in turn, in worlds in which nothing else goes wrong.
 
@@ -15,8 +15,8 @@ use super::world::World;
 /// Worlds for each kind of message.
 const SEEDS: u64 = 12;
 
-/// Messages of the log and the queue that are neither facts nor work. Without dead letters there is
-/// no place where anything could be kept.
+/// Messages of the log and the queue that are neither facts nor work. Without dead letters nothing
+/// can be kept.
 const OTHERS: [&str; 6] = [
     ".job.",
     ".source.",

@@ -113,7 +113,7 @@ impl World {
         event
     }
 
-    /// Misfortune: anything may start, go on, die or go unheard, in any order.
+    /// Faults: anything may start, continue, die or get no answer, in any order.
     pub(super) async fn suffer(&mut self) {
         for _ in 0..STEPS {
             let resume = self.processes.len() >= PROCESSES || self.random.random_bool(0.8);
@@ -161,8 +161,8 @@ impl World {
         false
     }
 
-    /// As [`World::heal`], where the server refuses some messages: an open job that is a dead
-    /// letter is left alone.
+    /// As [`World::heal`], if the server refuses some messages: an open job that is a dead letter
+    /// stays as it is.
     pub(super) async fn rest(&mut self) -> bool {
         for _ in 0..ROUNDS {
             while !self.processes.is_empty() {
@@ -353,7 +353,7 @@ impl World {
         match fate {
             RequestOutcome::DiesBefore | RequestOutcome::DiesAfter => {
                 self.deaths += 1;
-                // Whether it has been carried out is only sure once the process stands still.
+                // Whether it has been carried out is only certain once the process is idle.
                 tokio::task::yield_now().await;
                 task.abort();
             }
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    /// Lets a process go on to its next request, or to its end.
+    /// Lets a process continue to its next request, or to its end.
     async fn wait(
         &mut self,
         mut turns: UnboundedReceiver<Turn>,

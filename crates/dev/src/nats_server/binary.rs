@@ -82,8 +82,8 @@ impl Binary {
         }))
     }
 
-    /// The argument list that runs this server with `configuration`, tied to our life where the
-    /// system can do that.
+    /// The argument list that runs this server with `configuration`, which ends with this process
+    /// where the system supports that.
     pub(super) async fn arguments(&self, configuration: &Path) -> Vec<OsString> {
         let mut arguments = parent_death_signal().await;
         arguments.extend([self.path.clone().into(), "-c".into(), configuration.into()]);

@@ -1,9 +1,9 @@
 //! The child process, owned by one thread that starts it, waits for it and ends it.
 //!
 //! The kernel's parent-death signal fires when the *thread* that started the child ends. A thread
-//! of the async runtime may end early, so the child gets a thread of its own, which lives exactly
-//! as long as the child. That thread is also the only one to signal and to reap, so a signal can
-//! never hit a stranger who got the child's process id after it.
+//! of the async runtime may end early, so the child gets its own thread, which lives exactly as
+//! long as the child. That thread is also the only one that signals and reaps, so a signal can
+//! never reach another process that got the process id of the child later.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 /// How the server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildEnd {
-    /// By itself, or when asked to.
+    /// On its own, or when asked to.
     Exited(ExitStatus),
     /// By SIGKILL: it outlived its grace, or no one waited for it any more.
     Killed,
@@ -37,7 +37,7 @@ impl fmt::Display for ChildEnd {
     }
 }
 
-/// A running child; dropping it kills the child and waits until it is gone.
+/// A running child; dropping it kills the child and waits until it has ended.
 #[derive(Debug)]
 pub(super) struct Child {
     /// Each message asks for an end within that grace; closing the channel kills at once.
@@ -59,8 +59,8 @@ pub(super) struct Launch {
 }
 
 impl Child {
-    /// Starts the child in a process group of its own, so that Ctrl+C in the terminal does not
-    /// reach it before those who still need it are done.
+    /// Starts the child in its own process group, so that Ctrl+C in the terminal does not reach it
+    /// before the parts that need it are done.
     pub(super) async fn start(launch: Launch) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel(1);
         let (publish, ending) = watch::channel(None);
@@ -104,7 +104,7 @@ impl Child {
     /// Asks with SIGTERM, and after `grace` ends it with SIGKILL.
     pub(super) async fn stop(mut self, grace: Duration) -> ChildEnd {
         if let Some(orders) = &self.orders {
-            // Refused only when the child has already ended, which `ended` then tells.
+            // Refused only if the child has already ended, which `ended` then reports.
             let _already_ended = orders.send(grace).await;
         }
         self.ended().await
@@ -169,7 +169,8 @@ fn spawn(launch: Launch) -> io::Result<tokio::process::Child> {
         .spawn()
 }
 
-/// Signals the whole group; the caller has not reaped its leader yet, so the id is still ours.
+/// Signals the whole group; the caller has not reaped its leader yet, so the id is still that of
+/// the child.
 fn signal(group: u32, signal: Signal) {
     if let Ok(group) = i32::try_from(group)
         && group > 1
@@ -217,7 +218,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Ends only when every process that holds the writing end is gone.
+    /// Ends only when every process that holds the writing end has ended.
     async fn wait_for_silence(mut output: File) {
         tokio::task::spawn_blocking(move || output.read_to_end(&mut Vec::new()).unwrap())
             .await

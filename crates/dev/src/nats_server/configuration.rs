@@ -1,4 +1,4 @@
-//! What the server is told: its configuration file, as a pure function.
+//! The configuration file of the server, as a pure function.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) fn render(name: &str, address: SocketAddr, store: &Path) -> String {
         "max_payload": MAX_PAYLOAD,
         "jetstream": {
             "store_dir": store.display().to_string(),
-            // A single node has no replica to learn from: what it acknowledged must be on disk.
+            // A single node has no replica to recover from: what it acknowledged must be on disk.
             "sync_interval": "always",
         },
     });

@@ -39,7 +39,7 @@ pub enum NatsServerError {
         /// The version it reports.
         found: Version,
     },
-    /// Another server, ours or one left behind, holds the store.
+    /// Another server, perhaps one left behind by `dev`, holds the store.
     #[error(
         "the JetStream store {folder} is in use by another nats-server: stop that one, or choose another state folder"
     )]

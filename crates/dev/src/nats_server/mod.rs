@@ -1,13 +1,13 @@
-//! A `nats-server` of our own: found, checked, configured, started as a child and ended with us.
+//! A child `nats-server`: located, checked, configured, started, and ended with this process.
 //!
-//! [`NatsServer::start`] is the way in. The modules, in the order a start meets them: which binary
-//! (`binary`) in which version (`version`), what it is told (`configuration`), how it runs and ends
-//! (`child`), how we know that it answers (`server_info`).
+//! [`NatsServer::start`] is the entry point. The modules, in the order a start uses them: which
+//! binary (`binary`) in which version (`version`), its configuration (`configuration`), how it runs
+//! and ends (`child`), and how to know that it answers (`server_info`).
 //!
-//! **It never outlives us.** `stop` and drop end it, and on Linux `setpriv --pdeathsig` has the
-//! kernel kill it when this process dies of SIGKILL. Where `setpriv` is missing (macOS), a
-//! SIGKILL leaves the server behind; the store's lock then makes the next start refuse instead of
-//! letting two servers write one store.
+//! **It never outlives this process.** `stop` and drop end it, and on Linux `setpriv --pdeathsig`
+//! makes the kernel kill it when this process dies of SIGKILL. Without `setpriv` (macOS), a SIGKILL
+//! leaves the server behind; the store's lock then makes the next start refuse instead of letting
+//! two servers write one store.
 
 mod binary;
 mod child;

@@ -32,7 +32,7 @@ pub struct Settings {
     pub binary: Option<PathBuf>,
     /// The folder for configuration, log and store; made when missing.
     pub state: PathBuf,
-    /// The port wanted on 127.0.0.1; a busy one gives way to the next, 0 takes any.
+    /// The preferred port on 127.0.0.1; if it is in use, the next one is taken; 0 takes any.
     pub port: u16,
 }
 
@@ -57,7 +57,7 @@ impl NatsServer {
         let held = files.lock_store()?;
 
         let address = free_address(settings.port).await?;
-        // The name tells this server from another one that took the port in between.
+        // The name distinguishes this server from another one that took the port in between.
         let name = format!("fluxhls-dev-{}-{}", std::process::id(), address.port());
         write(
             &files.configuration,
@@ -200,8 +200,9 @@ impl Files {
 
     /// Locks the store against a second server.
     ///
-    /// nats-server itself does not, and two servers ruin a store. The child inherits the open
-    /// file, so the lock is held exactly as long as the server lives, whatever becomes of us.
+    /// nats-server itself does not, and two servers corrupt a store. The child inherits the open
+    /// file, so the lock is held exactly as long as the server lives, whatever happens to this
+    /// process.
     fn lock_store(&self) -> Result<File, NatsServerError> {
         let lock = File::create(&self.lock).map_err(at(&self.lock))?;
         match lock.try_lock() {

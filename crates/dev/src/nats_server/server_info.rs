@@ -7,13 +7,13 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Bytes, more than any server info has; whoever sends more is no NATS server.
+/// Bytes, more than any server info has; a server that sends more is not a NATS server.
 const MAX_GREETING_BYTES: u64 = 64 * 1024;
 
-/// What we want to know of the server info.
+/// The fields of the server info that are used.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(super) struct ServerInfo {
-    /// Tells our server from another that took the port in between.
+    /// Distinguishes the child from another server that took the port in between.
     pub(super) server_name: String,
     /// Whether JetStream is up.
     #[serde(default)]

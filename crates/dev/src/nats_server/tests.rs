@@ -117,10 +117,10 @@ async fn a_server_that_dies_at_once_is_reported_with_the_end_of_its_log() {
     );
 }
 
-/// Run as a process of its own by the next test, which kills it.
+/// Run as a separate process by the next test, which kills it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-#[ignore = "the next test runs it as a process of its own, which never ends by itself"]
+#[ignore = "the next test runs it as a separate process, which never ends on its own"]
 async fn a_process_with_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let server = NatsServer::start(&settings(folder.path().to_owned(), 0))
@@ -159,7 +159,7 @@ async fn a_server_ends_when_its_parent_is_killed() {
         })
         .next();
 
-    // The process is killed before its answer is looked at, so that a test that fails leaves none
+    // The process is killed before its answer is checked, so that a failing test leaves none
     // behind.
     parent.kill().unwrap();
     parent.wait().unwrap();

@@ -29,9 +29,9 @@ fn is_public(operation: &str, path: &S3Path) -> bool {
 
 /// Whether a key is one a player may see: no receipt, nothing under `tmp/`.
 ///
-/// The store maps keys to files, where `a/../tmp/b` and `tmp/b` are one thing; so a key that a
-/// file system could read as another one is not published, nor one that differs from a private
-/// key only in case.
+/// The store maps keys to files, where `a/../tmp/b` and `tmp/b` are the same; so a key that a file
+/// system could read as another one is not published, and neither is one that differs from a
+/// private key only in case.
 fn is_published(key: &str) -> bool {
     let names = || key.split('/');
     let plain =

@@ -37,7 +37,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 pub enum ObjectStoreError {
     /// The name cannot be a bucket's.
     #[error(
-        "`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
+        "`{name}` is not a bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
     )]
     BucketName {
         /// The name.

@@ -1,6 +1,6 @@
 //! The guard: keeps other sites' pages from using this one behind the user's back.
 //!
-//! Browsers say where a request comes from: `Origin` on every request that changes something, and
+//! Browsers declare the origin of a request: `Origin` on every request that changes something, and
 //! `Sec-Fetch-Site` on all (<https://www.w3.org/TR/fetch-metadata/>). Another port of this machine
 //! is another origin, hence foreign too.
 
@@ -21,7 +21,7 @@ pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Respon
         .into_response()
 }
 
-/// Whether our own page, or for reading also no page at all, made the request.
+/// Whether the page of this server made the request; for reading, also if no page made it.
 fn is_own_page(method: &Method, headers: &HeaderMap) -> bool {
     // A value that is no text counts as a foreign one, never as absent.
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
@@ -37,7 +37,7 @@ fn is_own_page(method: &Method, headers: &HeaderMap) -> bool {
         Some(_) => false,
     };
 
-    // A request that says nothing of where it comes from is from no page, and may only read.
+    // A request without these headers does not come from a page, and may only read.
     let says_something = site.is_some() || origin.is_some();
     same_origin && same_site && (method.is_safe() || says_something)
 }

@@ -37,7 +37,7 @@ pub struct JobError {
     pub message: String,
 }
 
-/// All that the page knows of one job; a later one replaces it as a whole.
+/// Everything that the page knows about one job; a later one replaces it completely.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Update {
     /// The job.
@@ -68,8 +68,8 @@ pub struct Update {
 
 /// The newest jobs, each with the revision of its last change.
 ///
-/// It lives in a `tokio::sync::watch` channel: one side records, each open page takes what changed
-/// since it last looked. A slow page therefore skips states and never falls behind.
+/// It lives in a `tokio::sync::watch` channel: one side records, and each open page receives what
+/// changed since its last read. A slow page therefore skips states and never falls behind.
 #[derive(Debug, Default)]
 pub struct JobList {
     jobs: VecDeque<(u64, Update)>,

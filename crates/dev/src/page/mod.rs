@@ -1,7 +1,8 @@
 //! The page of `fluxhls dev`: drop a video, watch it being made, watch it.
 //!
-//! [`router()`] serves it. The page knows neither NATS nor S3: it hands uploads and cancellations
-//! to whoever holds the other end of the [`PageHandle`], and shows what that one writes on the [`JobList`].
+//! [`router()`] serves it. The page uses neither NATS nor S3: it passes uploads and cancellations
+//! to the holder of the other end of the [`PageHandle`], and shows what that holder writes to the
+//! [`JobList`].
 //!
 //! | request | answer |
 //! |---|---|
@@ -10,8 +11,8 @@
 //! | `GET /api/updates` | server-sent events: one `snapshot` (all jobs), then `updates` (changed jobs) |
 //! | `POST /api/jobs/{job_id}/cancel` | `{outcome}`: `requested`, or 409 `too_late`, or 404 `unknown` |
 //!
-//! It refuses other sites (`guard`) and tells the browser to load nothing but itself and the
-//! object store (Content-Security-Policy).
+//! It refuses other sites (`guard`) and restricts the browser to loading the page and the object
+//! store (Content-Security-Policy).
 
 mod assets;
 mod guard;

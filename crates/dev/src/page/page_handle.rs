@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::job_list::JobList;
 
-/// The page's side of the page handle; whoever composes `dev` holds the other ends.
+/// The page's side of the page handle; the code that composes `dev` holds the other ends.
 #[derive(Debug, Clone)]
 pub struct PageHandle {
     /// Takes files; each request wants its answer.

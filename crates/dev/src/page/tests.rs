@@ -74,7 +74,7 @@ impl Served {
         .await
     }
 
-    /// What our own page would send.
+    /// What the page of the server would send.
     fn own(&self) -> [(&str, &str); 3] {
         [
             ("Host", &self.host),
@@ -390,7 +390,7 @@ async fn a_page_gets_a_snapshot_then_what_changes_and_the_stream_ends_with_the_s
         (&"j2".into(), &0.75.into())
     );
 
-    // Returns only because the open stream ends by itself.
+    // Returns only because the open stream ends on its own.
     served.stop().await;
 }
 

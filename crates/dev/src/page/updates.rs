@@ -57,7 +57,7 @@ impl Reader {
         let job_list = self.job_list.borrow_and_update();
         let event = event.json_data(job_list.changed_since(self.seen.unwrap_or_default()));
         self.seen = Some(job_list.revision());
-        // The job list is locked until then, and whoever records would have to wait.
+        // The job list is locked until then, and a writer would have to wait.
         drop(job_list);
         Some((event, self))
     }

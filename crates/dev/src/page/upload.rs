@@ -91,7 +91,7 @@ impl RefusedUpload {
     }
 
     fn stopping() -> Self {
-        let message = "The server is stopping and takes no files any more.".to_owned();
+        let message = "The server is stopping and accepts no more files.".to_owned();
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             refusal: Refusal {

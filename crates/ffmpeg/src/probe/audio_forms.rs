@@ -1,5 +1,5 @@
-//! Whether sound changes its form on the way, by decoded samples from several places: only a
-//! decoder knows, headers tell of the first packets.
+//! Whether audio changes its format within a track, by decoded samples from several places: only a
+//! decoder knows, because headers describe the first packets.
 
 use media::ladder::probe::{Audio, Content, Probe, Unreadable, UnreadableCause};
 
@@ -13,14 +13,14 @@ const SELF_DESCRIBING_CODECS: [&str; 11] = [
     "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "mlp", "mp1", "mp2", "mp3", "flac",
 ];
 
-/// Places that are looked at beside the beginning.
+/// Places that are checked in addition to the beginning.
 const MAX_POSITIONS: u32 = 12;
 
 /// Seconds between places, in short sources.
 const MIN_POSITION_SPACING_SECONDS: f64 = 1.0;
 
-/// Packets of each track that are decoded at a place: the time between frames tells the rate, and
-/// some decoders need one to begin.
+/// Packets of each track that are decoded at a place: the time between frames gives the rate, and
+/// some decoders need one packet to start.
 const PACKETS_PER_POSITION: usize = 5;
 
 /// Packets that are decoded where none of the few at any place gave a frame: those may be what an
@@ -30,16 +30,17 @@ const FALLBACK_PACKETS: usize = 2000;
 /// Seconds between two frames from which they are of different places.
 const MIN_POSITION_GAP_SECONDS: f64 = 0.5;
 
-/// Seconds of a place below which its rate is not told: containers round times to milliseconds.
+/// Seconds of a place below which its rate is not determined: containers round times to
+/// milliseconds.
 const MIN_RATED_SECONDS: f64 = 0.05;
 
-/// A frame that seems to last so many times as long as the shortest one is followed by a gap.
+/// A frame that seems to last this many times as long as the shortest one is followed by a gap.
 const GAP_FACTOR: f64 = 1.4;
 
 /// Share by which rates differ that are not the same: 44.1 and 48 kHz differ by 0.09.
 const RATE_TOLERANCE: f64 = 0.05;
 
-/// Of so many places one must have a form that lasts.
+/// Of this many places, one must have a stable format.
 const LASTING_FORM_DIVISOR: usize = 10;
 
 /// What the decoded samples of one place are.
@@ -48,7 +49,7 @@ struct AudioForm {
     channels: u32,
     layout: String,
     format: String,
-    /// Samples per second, where the place is long enough to tell.
+    /// Samples per second, if the place is long enough to determine it.
     rate: Option<f64>,
 }
 
@@ -63,12 +64,12 @@ impl AudioForm {
     }
 }
 
-/// What the time stamps of decoded frames tell.
+/// What the timestamps of decoded frames show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timestamps {
     /// When each frame begins.
     OfFrames,
-    /// When a block of sound begins that holds several frames: AVI and ASF keep no others.
+    /// When an audio block of several frames begins: AVI and ASF store no other times.
     OfBlocks,
 }
 
@@ -82,7 +83,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Reads one line of ffprobe; nothing when it is no frame of sound.
+    /// Reads one line of ffprobe; none if it is not an audio frame.
     fn parse(line: &str) -> Option<Self> {
         let value = |key: &str| {
             let mut pairs = line.split('|').filter_map(|pair| pair.split_once('='));
@@ -172,10 +173,10 @@ fn widest_lasting(forms: &[AudioForm]) -> Option<&AudioForm> {
     lasting.max_by_key(|form| (form.channels, count(form)))
 }
 
-/// Seconds of sound from which a decoder that knows how has something to say at some place.
+/// Seconds of audio in which a decoder that supports the format decodes something at some place.
 const MIN_DECODABLE_SECONDS: f64 = 1.0;
 
-/// Writes into the streams of a probe what decoded frames show of their sound.
+/// Writes the audio formats that decoded frames show into the streams of a probe.
 pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
     let timestamps = match probe.container.as_str() {
         "avi" | "asf" => Timestamps::OfBlocks,
@@ -197,8 +198,8 @@ pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
         let own = frames.iter().filter(|frame| frame.stream == stream.index);
         let own: Vec<Frame> = own.cloned().collect();
 
-        // A decoder of another age knows the codec, and not this form of it. Beside others a track
-        // may just have had no turn.
+        // An older decoder may know the codec, but not this variant of it. If there are other
+        // tracks, this one may just not have been read.
         let length = stream
             .end
             .zip(stream.start)
@@ -225,8 +226,8 @@ pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
 }
 
 impl Prober<'_> {
-    /// Frames of all sound from its beginning and from places spread over it; nothing where it
-    /// cannot change, or cannot be looked at.
+    /// Frames of all audio from its beginning and from places spread over it; none if it cannot
+    /// change, or cannot be checked.
     pub(super) async fn sound_frames(&self, probe: &Probe) -> Option<Vec<Frame>> {
         let start = probe.audios().filter_map(|(stream, _)| stream.start).min();
         let end = probe
@@ -260,8 +261,8 @@ impl Prober<'_> {
             .await
     }
 
-    /// The first frames, at most so many, of all sound in intervals of ffprobe's syntax; nothing
-    /// where they cannot be looked at.
+    /// The first frames, at most this many, of all audio in intervals in the syntax of ffprobe;
+    /// none if they cannot be read.
     async fn decoded_sound(&self, intervals: &str, most: usize) -> Option<Vec<Frame>> {
         let mut frames = Vec::new();
         let args = [
@@ -282,7 +283,7 @@ impl Prober<'_> {
             },
         );
         if let Err(error) = self.within(self.limits.look, read).await {
-            tracing::debug!(%error, "the sound could not be looked at for changes");
+            tracing::debug!(%error, "the audio could not be checked for changes");
             return None;
         }
 

@@ -20,7 +20,7 @@ pub(super) fn refused_size(line: &str) -> Option<(u32, u32)> {
 }
 
 impl Prober<'_> {
-    /// What the header says, and the first packets of tracks of which it says too little.
+    /// The description in the header, and the first packets of tracks that it describes too little.
     pub(super) async fn describe(&self) -> Result<Document, ProbeError> {
         // Of the container's tags only the one that is used: others may be megabytes long.
         let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand:program_stream=index";
@@ -59,8 +59,8 @@ impl Prober<'_> {
         Ok(document)
     }
 
-    /// Why ffprobe gave the source up. Only prose tells; what is not recognised is no media all the
-    /// same.
+    /// Why ffprobe gave up on the source. Only its messages show it; a source with an unknown
+    /// message is not media.
     fn refusal(&self, stderr: &str) -> ProbeError {
         let said = |words: &str| stderr.contains(words);
 
@@ -147,8 +147,8 @@ impl Prober<'_> {
         }
     }
 
-    /// Tells tracks without a decoder from those that only do not say enough: ffmpeg has names for
-    /// more codecs than it decodes.
+    /// Distinguishes tracks without a decoder from those with too little information: ffmpeg has
+    /// names for more codecs than it decodes.
     async fn name_missing_decoders(&self, probe: &mut Probe) {
         let unclear = |stream: &Stream| matches!(stream.content, Content::Unreadable(why) if why.cause == UnreadableCause::NoParameters);
         if !probe.streams.iter().any(unclear) {

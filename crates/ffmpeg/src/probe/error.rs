@@ -1,4 +1,4 @@
-//! Why a source cannot be planned, as far as probing tells.
+//! Why a source cannot be planned, as far as probing shows.
 
 use std::io;
 use std::process::ExitStatus;
@@ -14,7 +14,7 @@ pub enum ProbeError {
     #[error("ffprobe could not be run: {0}; check the ffprobe installation")]
     NotRun(#[from] io::Error),
     /// ffprobe broke; this is how it ended.
-    #[error("ffprobe broke on the source: {0}")]
+    #[error("ffprobe crashed on the source: {0}")]
     Broken(ExitStatus),
     /// It took longer than this limit.
     #[error("ffprobe did not finish reading the source within {} s", .0.as_secs())]
@@ -23,7 +23,7 @@ pub enum ProbeError {
     #[error("the source has no index (moov): the upload stopped before its end")]
     NoMoov,
     /// A container that is not on the allow-list.
-    #[error("the source's container is not one that is accepted")]
+    #[error("the container of the source is not accepted")]
     Forbidden,
     /// Nothing ffprobe can read.
     #[error("ffprobe cannot read the source: {0}")]
@@ -32,7 +32,7 @@ pub enum ProbeError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// More work than any source needs.
-    #[error("reading the source takes more processor time than is allowed for any")]
+    #[error("reading the source takes more processor time than the limit allows")]
     Exceeded,
     /// Nothing to encode.
     #[error("the source has neither video nor audio that can be decoded")]

@@ -1,5 +1,5 @@
-//! Looks into a source at times spread over it: where seeks land, whether a picture comes of it,
-//! and what it is like there.
+//! Reads a source at times spread over it: where seeks land, whether they result in a picture, and
+//! its properties.
 
 use std::cmp::Ordering;
 
@@ -12,8 +12,8 @@ use super::super::sandbox::ResourceLimits;
 use super::super::timing::{evenly_spaced, intervals, leads};
 use super::{ProbeError, Prober, check_exit};
 
-/// At most so many places are looked at beside the beginning: each waits for the storage, one after
-/// the other.
+/// Largest number of places that are checked in addition to the beginning: each waits for the
+/// storage, one after the other.
 const MAX_POSITIONS: u32 = 12;
 
 /// Seconds between places, in short sources.
@@ -22,7 +22,7 @@ const MIN_POSITION_SPACING_SECONDS: f64 = 2.0;
 /// Seconds from the start of a source that cannot be sought, whose key frames are looked at.
 const UNSEEKABLE_INTERVAL: &str = "%+60";
 
-/// Share of the looks that must find a size for it to last.
+/// Share of the checked places that must have a size for it to count as stable.
 const MIN_LASTING_SHARE: f64 = 0.1;
 
 /// Two sizes closer than this are one, and so are two shapes.
@@ -32,7 +32,7 @@ const SIZE_TOLERANCE: f64 = 0.02;
 /// piece by piece, without key frames, have gone round by then.
 const DECODE_MARGIN_SECONDS: f64 = 12.0;
 
-/// What ffprobe calls closed captions (CEA-608, CEA-708) beside a picture.
+/// The name of ffprobe for closed captions (CEA-608, CEA-708) of a picture.
 const CAPTIONS_SIDE_DATA: &str = "ATSC A53 Part 4 Closed Captions";
 
 /// What a frame is like.
@@ -52,8 +52,8 @@ pub(super) struct FrameShapes {
     decoded: usize,
     /// Whether the last one did.
     is_decoded: bool,
-    /// Whether some picture carries closed captions. No header tells; television has them, if empty
-    /// ones, beside every picture.
+    /// Whether some picture carries closed captions. No header shows this; television has them,
+    /// perhaps empty ones, with every picture.
     has_captions: bool,
     shapes: Vec<Shape>,
 }
@@ -148,9 +148,9 @@ pub(super) fn largest_lasting(shapes: &[Shape]) -> Option<(Shape, bool)> {
 }
 
 impl Prober<'_> {
-    /// Looks at the main video, and writes what was seen into the probe: whether and how it can be
-    /// entered, where `indexed` says that seeks may lead to key frames, and the size that its
-    /// pictures have.
+    /// Checks the main video, and writes the results into the probe: whether and how it can be read
+    /// from an arbitrary time, if `indexed` says that seeks may lead to key frames, and the size of
+    /// its pictures.
     pub(super) async fn scan_frame_shapes(
         &self,
         probe: &mut Probe,
@@ -212,7 +212,7 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// Decodes what ffprobe reads of stream `index`, and tells of packets and frames.
+    /// Decodes what ffprobe reads of stream `index`, and returns its packets and frames.
     async fn extract_samples(
         &self,
         index: u32,
@@ -253,7 +253,7 @@ fn video_of(stream: &mut Stream) -> Option<&mut Video> {
 }
 
 impl FrameShapes {
-    /// The pictures tell their size, whatever the header or the first of them says.
+    /// The size of each picture counts, whatever the header or the first one says.
     fn write_into(&self, video: &mut Video) {
         video.captions |= self.has_captions;
         let Some((shape, changes)) = largest_lasting(&self.shapes) else {

@@ -36,7 +36,7 @@ impl Default for ProbeLimits {
             look: Duration::from_secs(60),
             scan: Duration::from_secs(30 * 60),
             description: 4 * 1024 * 1024,
-            // Two days of 60 pictures a second beside twenty tracks of sound.
+            // Two days of 60 pictures a second with twenty audio tracks.
             packets: 200_000_000,
             policy: Limits::default(),
         }

@@ -28,8 +28,8 @@ use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 
-/// Probes `input`. A read that failed on the way looks like a short source here: the caller must
-/// ask its source server for faults.
+/// Probes `input`. A failed read looks like a short source here: the caller must check its source
+/// server for faults.
 ///
 /// # Errors
 /// [`ProbeError`] when there is nothing that can be planned.
@@ -83,7 +83,8 @@ fn has_index(container: &str) -> bool {
         .any(|name| matches!(name, "mov" | "matroska"))
 }
 
-/// Tells an end by its own will, for better or worse, from one that says nothing of the source.
+/// Distinguishes an exit of the program, successful or not, from an end that says nothing about the
+/// source.
 fn check_exit(ending: ChildExit) -> Result<(), ProbeError> {
     if ending.exceeded {
         return Err(ProbeError::Exceeded);
@@ -119,7 +120,7 @@ impl Prober<'_> {
             })
         };
 
-        // Everyone waits for the plan, so what does not depend on the other runs beside it.
+        // Everyone waits for the plan, so independent steps run concurrently.
         let (beginning, (mut ending, clock)) = futures::try_join!(self.spans(&first), last)?;
         probe.clock_repair = clock_repair(clock)?;
         probe.set_stills_aside(|index| count_pictures(index, &beginning, &ending));

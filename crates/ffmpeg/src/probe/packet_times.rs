@@ -19,10 +19,10 @@ use super::{ProbeError, Prober, check_exit};
 /// Places at which pictures are counted, at most, and seconds between them in short sources.
 const COUNTED_POSITIONS: (u32, f64) = (12, 4.0);
 
-/// Seconds from the start of a source whose packets tell when its streams begin.
+/// Seconds from the start of a source whose packets show when its streams begin.
 pub(super) const START_WINDOW_SECONDS: f64 = 2.0;
 
-/// Seconds before the supposed end of a source in which its last packets are looked for, wider and
+/// Seconds before the supposed end of a source in which its last packets are searched, wider and
 /// wider.
 const END_WINDOWS_SECONDS: [f64; 3] = [10.0, 60.0, 600.0];
 
@@ -42,9 +42,9 @@ pub(super) fn apply_packet_times(
             video.cadence = cadence(stream.index, beginning, ending, &[]);
         }
 
-        // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up
-        // samples, and only the header counts them. A stream that begins later has no packet in the
-        // beginning; without a word of the header the whole scan tells.
+        // Video begins with its first packet. Audio may not: decoders drop the start-up samples of
+        // an encoder, and only the header counts them. A stream that begins later has no packet at
+        // the beginning; if the header does not give its start, the whole scan does.
         let beginning = beginning.get(stream.index);
         let pictures = beginning.filter(|_| matches!(stream.content, Content::Video(_)));
         let first =
@@ -69,8 +69,8 @@ pub(super) fn apply_packet_times(
             _ => (0.0, 0.0),
         };
 
-        // Without durations the last frame lasts as long as the usual one. The last packet of sound
-        // may be full or all but empty.
+        // Without durations the last frame lasts as long as the usual one. The last audio packet
+        // may be full or almost empty.
         stream.end = last.map(|span| {
             let end = if span.end > span.last {
                 span.end
@@ -82,8 +82,8 @@ pub(super) fn apply_packet_times(
     }
 }
 
-/// Whether the packets of an ISO file seem to end before it does: before the end it tells, or where
-/// it tells none.
+/// Whether the packets of an ISO file seem to end too early: before the end that it declares, or if
+/// it declares none.
 pub(super) fn may_be_cut(probe: &Probe) -> bool {
     let is_iso = probe.container.split(',').any(|name| name == "mov");
     let missing = probe
@@ -114,15 +114,15 @@ pub(super) fn settle_repaired(probe: &mut Probe) {
 pub(super) fn clock_repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
     match clock {
         Some(clock) if clock.is_beyond_repair() => {
-            let message = "The clock of the file starts again too often to be put right.";
+            let message = "The timestamps of the file restart too often to be repaired.";
             Err(Refusal::new(Code::DecodeErrors, message))
         }
         clock => Ok(clock.and_then(|clock| clock.repair())),
     }
 }
 
-/// When video and sound end by the word of an index: of their own where it names them, else of the
-/// whole container if that holds nothing else.
+/// When video and audio end according to an index: the ends of the tracks if it has them, else that
+/// of the container if it has no other tracks.
 pub(super) fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
     let own = probe
         .streams
@@ -186,9 +186,9 @@ impl Prober<'_> {
         Ok((spans, clock))
     }
 
-    /// Measures the end of each track of pictures or sound by itself. ffprobe reads the tracks of a
-    /// file in turns and ends at the first packet that is cut off; a decoder of one track goes on
-    /// to the end of that.
+    /// Measures the end of each video or audio track separately. ffprobe reads the tracks of a file
+    /// in turns and ends at the first truncated packet; a decoder of one track continues to the end
+    /// of that track.
     pub(super) async fn measure_ends_apart(
         &self,
         probe: &Probe,
@@ -217,7 +217,7 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// Hands out the packets of a source one by one, at most so many as the limits allow.
+    /// Passes on the packets of a source one by one, at most as many as the limits allow.
     async fn read_packets(
         &self,
         selection: PacketSelection<'_>,
@@ -263,17 +263,17 @@ impl Prober<'_> {
                 let message = format!("The file has more than {most} packets.");
                 Err(Refusal::new(Code::ExceedsPolicy, message).into())
             }
-            // A damaged end is an error to ffprobe; the packets before it count all the same. Not
-            // so where it was stopped in the middle.
+            // A damaged end is an error to ffprobe, but the packets before it still count. They do
+            // not if ffprobe was stopped in the middle.
             read = self.within(limit, read) => check_exit(read?.0),
         }
     }
 
-    /// The last times of video and audio, looked for from the supposed end backwards.
+    /// The last times of video and audio, searched backwards from the supposed end.
     pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
         let start = probe.container_start.as_f64();
 
-        // Of several videos only the main one as far as the header tells: a still beside it has no
+        // Of several videos only the main one, as far as the header shows: a still image has no
         // packet near the end.
         let wanted = |spans: &Spans| {
             let mut media = probe
@@ -307,8 +307,8 @@ impl Prober<'_> {
         self.scan().await
     }
 
-    /// About the time at which a source ends that was cut far before the end its index tells, by
-    /// halves.
+    /// The approximate end of a source that was cut far before the end in its index, found by
+    /// bisection.
     async fn find_cut(&self, start: f64, end: f64) -> Result<f64, ProbeError> {
         let (mut there, mut gone) = (start, end);
         while gone - there > END_WINDOWS_SECONDS[0] / 2.0 {
@@ -354,8 +354,8 @@ impl Prober<'_> {
         Ok(places(&packets, PACKETS_OF_PLACE))
     }
 
-    /// So many packets of a stream from the key frame at or before each of `times` on, and at most
-    /// one more than that of all.
+    /// This many packets of a stream from the key frame at or before each of `times` on, and at
+    /// most one more than that in total.
     async fn packets_at(
         &self,
         stream: u32,

@@ -1,5 +1,5 @@
-//! Whether frames are pairs of fields, by their looks (ffmpeg's filter `idet`): flags lie both
-//! ways.
+//! Whether frames are pairs of fields, by their content (the filter `idet` of ffmpeg): flags can be
+//! wrong in both directions.
 
 use media::ladder::picture::may_have_fields;
 use media::ladder::probe::{Fields, Probe, Video};
@@ -19,7 +19,7 @@ const SAMPLE_FRAMES: u32 = 24;
 /// Seconds of a video below which one sample, from its start, is enough.
 const SHORT_VIDEO_SECONDS: f64 = 6.0;
 
-/// Fewer frames than this that show anything tell nothing.
+/// Fewer frames than this with visible content prove nothing.
 const MIN_JUDGED_FRAMES: u32 = 6;
 
 /// Share of combed frames from which a stream that is declared interlaced is. A few combs are fine
@@ -80,7 +80,7 @@ impl DeclaredScan {
     }
 }
 
-/// How many frames looked like what. Still ones look like nothing.
+/// The number of frames of each kind. Still frames have no kind.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct FrameCounts {
     top: u32,
@@ -109,7 +109,7 @@ impl FrameCounts {
         }
     }
 
-    /// What the frames are; nothing where too few show anything.
+    /// What the frames are; none if too few show anything.
     fn verdict(self, declared: DeclaredScan) -> Option<Fields> {
         let combed = self.top + self.bottom;
         let all = combed + self.progressive;
@@ -126,8 +126,8 @@ impl FrameCounts {
 }
 
 impl Prober<'_> {
-    /// What some frames of the main video look like, if it could be interlaced at all; nothing
-    /// where they cannot be looked at.
+    /// The analysis of some frames of the main video, if it could be interlaced; none if they
+    /// cannot be read.
     pub(super) async fn fields(&self, probe: &Probe) -> Option<Fields> {
         let (stream, video) = probe.main_video()?;
         let (start, end) = (stream.start?, stream.end?);
@@ -187,9 +187,9 @@ impl Prober<'_> {
         let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| {
             tally.add(line)
         });
-        // A look that fails tells nothing of the fields, and is no error of the probe.
+        // A failed check says nothing about the fields, and is not an error of the probe.
         if let Err(error) = self.within(self.limits.look, read).await {
-            tracing::debug!(%error, "the pictures could not be looked at for fields");
+            tracing::debug!(%error, "the video could not be checked for interlacing");
         }
 
         tally

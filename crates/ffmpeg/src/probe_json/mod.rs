@@ -1,5 +1,5 @@
-//! The JSON of `ffprobe -show_format -show_streams`, with only the fields we use. Missing fields
-//! and odd types are no errors: what cannot be read is unknown.
+//! The JSON of `ffprobe -show_format -show_streams`, with only the fields that are used. Missing
+//! fields and unexpected types are not errors: what cannot be read is unknown.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -198,8 +198,8 @@ impl Document {
         self.programs.iter().map(indexes).collect()
     }
 
-    /// Bits per second of the one stream at `index` whose container tells only its whole rate: what
-    /// the others leave of it.
+    /// Bits per second of the only stream at `index` without its own rate: the total rate of the
+    /// container minus the rates of the others.
     pub(super) fn rest_of_bitrate(&self, index: u32) -> Option<u64> {
         let whole: u64 = self.format.bit_rate.parse()?;
         let others = self
@@ -217,7 +217,7 @@ impl RawStream {
         self.time_base.positive_rational()
     }
 
-    /// The stream without what only its packets tell; nothing when ffprobe gives it no index.
+    /// The stream without what only its packets show; none if ffprobe gives it no index.
     pub(super) fn stream(&self) -> Option<Stream> {
         let start = self
             .start_pts
@@ -229,8 +229,8 @@ impl RawStream {
             index: self.index.parse()?,
             codec: self.codec(),
             language: tag(&self.tags, "language").map(|text| truncate_text(text, 35)),
-            // Not `handler_name`: that is the name of the program that wrote the file more often
-            // than one for people. It may name the channel all the same.
+            // Not `handler_name`: that is more often the name of the program that wrote the file
+            // than one for people. But it may name the channel.
             title: tag(&self.tags, "title")
                 .or_else(|| {
                     tag(&self.tags, "handler_name").filter(|name| audio::side(name).is_some())
@@ -250,8 +250,8 @@ impl RawStream {
         })
     }
 
-    /// Width and height of moving pictures as the container or a decoder has them, whether or not
-    /// they can be decoded; zeros where neither tells. Nothing for other tracks.
+    /// Width and height of video as the container or a decoder gives them, whether or not it can be
+    /// decoded; zeros if neither gives them. None for other tracks.
     pub(super) fn picture(&self) -> Option<(u32, u32)> {
         let pixels = |side: &Scalar| side.parse().unwrap_or(0);
         let moves = self.codec_type.text() == Some("video") && !self.is_attached();
@@ -262,8 +262,8 @@ impl RawStream {
         self.flag("attached_pic") || self.flag("timed_thumbnails")
     }
 
-    /// Its length in seconds by the word of the container. All ones stand for an unknown one
-    /// (ISO/IEC 14496-12 section 8.4.2.3), and so does what some writers make of them.
+    /// Its length in seconds according to the container. All ones mean an unknown length (ISO/IEC
+    /// 14496-12 section 8.4.2.3), and so do the values that some writers derive from them.
     pub(super) fn duration(&self) -> Option<f64> {
         const UNKNOWN: [u64; 4] = [u32::MAX as u64, i32::MAX as u64, u64::MAX, i64::MAX as u64];
         let ticks: Option<u64> = self.duration_ts.parse();
@@ -276,12 +276,12 @@ impl RawStream {
         self.codec_type.text() == Some("attachment")
     }
 
-    /// Whether it is pictures or sound that ffmpeg could decode if it knew more of them.
+    /// Whether it is video or audio that ffmpeg could decode if it had more parameters.
     pub(super) fn may_be_known_deeper(&self) -> bool {
         matches!(self.content(), Content::Unreadable(why) if why.cause == UnreadableCause::NoParameters)
     }
 
-    /// ffmpeg's name of the codec, else that of the container where it is one in letters.
+    /// The name of the codec in ffmpeg, else the name in the container if it consists of letters.
     fn codec(&self) -> String {
         let tag = self
             .codec_tag_string
@@ -379,8 +379,8 @@ impl RawStream {
             .filter(|rate| *rate > 0)
     }
 
-    /// Whether its pictures may be transparent: by their format, or, for codecs that keep opacity
-    /// beside the pictures, by a tag.
+    /// Whether its pictures may be transparent: by their format, or, for codecs that store opacity
+    /// separately, by a tag.
     fn alpha(&self) -> bool {
         let format = self.pix_fmt.text().unwrap_or_default();
         let marks = [
@@ -390,7 +390,7 @@ impl RawStream {
             || tag(&self.tags, "alpha_mode") == Some("1")
     }
 
-    /// Sound of a codec ffmpeg does not know has no format of samples and cannot be decoded.
+    /// Audio of a codec that ffmpeg does not know has no sample format and cannot be decoded.
     fn audio(&self) -> Option<Audio> {
         self.sample_fmt.text()?;
         Some(Audio {

@@ -22,8 +22,8 @@ const SAMPLE_LIMITS: Limits = Limits {
     stall: Duration::from_secs(20),
 };
 
-/// Why there is no sample. None of these says that the source cannot be encoded: the plan is made
-/// without.
+/// Why there is no sample. None of these means that the source cannot be encoded: the plan is made
+/// without a sample.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     /// It does not pay, or the source cannot be entered.
@@ -32,17 +32,17 @@ pub enum SampleError {
     /// ffmpeg did not start, or what it wrote cannot be read.
     #[error("No sample was taken: {0}.")]
     Broken(#[from] io::Error),
-    /// ffmpeg did not come to a good end.
-    #[error("No sample was taken: ffmpeg did not get through the sampled windows ({0:?}).")]
+    /// ffmpeg did not finish successfully.
+    #[error("No sample was taken: ffmpeg did not finish the sampled windows ({0:?}).")]
     Failed(End),
     /// Not every rung has a whole window.
     #[error("No sample was taken: the sampled windows have too few frames.")]
     TooShort,
 }
 
-/// Samples the source of a plan, for [`per_title::refine`], and leaves its notes in `folder`, which is
-/// the caller's to remove. A read that failed on the way looks like a short source here: the caller
-/// must ask its source server for faults.
+/// Samples the source of a plan, for [`per_title::refine`], and leaves its files in `folder`, which
+/// the caller removes. A failed read looks like a short source here: the caller must check its
+/// source server for faults.
 ///
 /// # Errors
 /// [`SampleError`] when there is no sample; the plan is then to be made without, which

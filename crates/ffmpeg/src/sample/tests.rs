@@ -123,7 +123,7 @@ async fn sources_that_cannot_be_sampled_are_planned_without() {
             .unwrap()
             .not_sampled
             .unwrap()
-            .contains("cannot be entered")
+            .contains("cannot be read from an arbitrary time")
     );
 }
 

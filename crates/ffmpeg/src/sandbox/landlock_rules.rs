@@ -14,7 +14,7 @@ use super::policy::SandboxPolicy;
 /// The newest interface this was tested with. Older kernels enforce what they know of it.
 const NEWEST_TESTED_ABI: ABI = ABI::V7;
 
-/// Where programs and their libraries are. What is not there is passed over.
+/// The folders of programs and their libraries. Missing ones are skipped.
 const PROGRAM_DIRS: &[&str] = &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store"];
 
 /// What the loader, the C library and encoders read of the system: nothing of it is of this service
@@ -97,23 +97,25 @@ fn rules() -> io::Result<landlock::RulesetCreated> {
         .map_err(restriction_error)
 }
 
-/// What a run may do in its folder. It makes no links and no pipes: we read what it leaves behind,
-/// and a link would have us read, and publish, what the run itself could not reach.
+/// What a run may do in its folder. It creates no links and no pipes: this process reads what the
+/// run leaves behind, and would follow a link and publish a file that the run itself could not
+/// access.
 fn work_dir_access() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{
         ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
     })
 }
 
-/// The program itself, wherever links lead to, and the libraries builds keep beside it. Not its
-/// whole folder: that may be anyone's.
+/// The program itself, wherever links lead to, and the libraries that builds keep next to it. Not
+/// its whole folder, which may belong to anyone.
 fn parts_of(program: &Path) -> Vec<PathBuf> {
     let file = program
         .canonicalize()
         .unwrap_or_else(|_| program.to_owned());
     let mut parts = Vec::new();
 
-    // Most programs are where all may be read; the thousands of files beside them need no look.
+    // Most programs are in folders that can be read completely; the thousands of other files there
+    // need no rules.
     if PROGRAM_DIRS.iter().any(|place| file.starts_with(place)) {
         return parts;
     }

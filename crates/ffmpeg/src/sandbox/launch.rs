@@ -33,15 +33,15 @@ pub(crate) struct Launched {
 /// start, and the arguments that come before the program's own.
 ///
 /// # Errors
-/// When the program is not there, a layer cannot be applied, or a limit cannot be imposed.
+/// When the program does not exist, a layer cannot be applied, or a limit cannot be imposed.
 pub(crate) async fn launch(
     program: &Path,
     policy: SandboxPolicy,
     command: impl FnOnce(&Path, &[&OsStr]) -> Command + Send + 'static,
 ) -> io::Result<Launched> {
-    // It starts in another folder than ours.
+    // It starts in another folder than this process.
     let program = std::path::absolute(program)?;
-    // Where `setpriv` is between, only its own log would tell that there is no such program.
+    // If `setpriv` starts it, only the log of `setpriv` would show that there is no such program.
     may(&program, AccessFlags::X_OK)?;
 
     let (launch_guard, held) = mpsc::channel();

@@ -6,8 +6,8 @@
 //! calls), `parent_death_signal` (death with the worker), `launch` (a thread that confines itself
 //! and starts the program), [`support`] (what of it holds on this machine).
 //!
-//! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So
-//! no code of ours runs between fork and exec, which could not be done safely.
+//! Landlock domains and seccomp filters belong to a thread and are inherited by the processes it
+//! starts. So no code has to run between fork and exec, where that would not be safe.
 
 pub mod policy;
 pub mod resource_limits;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::LazyLock;
 
-/// Where systems have it. Our PATH is not asked: what is in it may be anyone's.
+/// Where systems have it. PATH is not used, because its folders may belong to anyone.
 const SETPRIV_PATHS: &[&str] = &["/usr/bin/setpriv", "/bin/setpriv"];
 
 /// The arguments that come before the program and its own ones.
@@ -24,8 +24,8 @@ static SETPRIV: LazyLock<Option<&'static Path>> = LazyLock::new(|| {
         .find(|place| is_usable(place))
 });
 
-/// The program that ties another one to the life of the thread that starts it; nothing where none
-/// is installed, or only one too old or too small for it.
+/// The program that ties another one to the life of the thread that starts it; none if none is
+/// installed, or only one too old or too small for it.
 pub(super) fn setpriv() -> Option<&'static Path> {
     *SETPRIV
 }
@@ -33,7 +33,7 @@ pub(super) fn setpriv() -> Option<&'static Path> {
 fn is_usable(setpriv: &Path) -> bool {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the door to processes is in this folder"
+        reason = "only this folder starts processes"
     )]
     let mut asked = std::process::Command::new(setpriv);
     asked

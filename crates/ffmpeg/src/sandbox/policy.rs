@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::resource_limits::ResourceLimits;
 use crate::input::Input;
 
-/// What a run may reach and use. It begins with nothing but the program, its libraries and its
-/// resource limits.
+/// What a run may access and use. It begins with only the program, its libraries and its resource
+/// limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxPolicy {
     pub(super) resource_limits: ResourceLimits,
@@ -61,7 +61,7 @@ impl SandboxPolicy {
 
     /// The folder the run works in.
     pub(crate) fn folder(&self) -> &Path {
-        // Not ours, which may be anywhere: nothing can be written there.
+        // Not the current folder, which may be anywhere: nothing can be written there.
         self.folder.as_deref().unwrap_or(Path::new("/"))
     }
 

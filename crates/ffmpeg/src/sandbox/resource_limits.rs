@@ -108,8 +108,8 @@ impl ResourceLimits {
 
         Self {
             memory: GIB + work.memory(1, threads),
-            // Caps hold over a buffer of a second, not over every segment; a few pictures beside
-            // them are raw.
+            // Caps apply to a buffer of a second, not to every segment; in addition a few pictures
+            // are raw.
             file: 256 * MIB
                 + seconds_of(segment).as_secs().saturating_mul(largest)
                 + 32 * BYTES_PER_PIXEL * work.top,
@@ -133,19 +133,19 @@ impl ResourceLimits {
         }
     }
 
-    /// For all sound, subtitles and the cover of a source.
+    /// For all audio, subtitles and the cover of a source.
     #[must_use]
     pub fn tracks(plan: &Planned) -> Self {
         let tracks = (plan.audios().count() + plan.subtitles.len()).max(1) as f64;
         Self {
             memory: 4 * GIB,
             file: GIB + 2 * argv::uniform_bytes(plan),
-            // Sound is encoded at about 140 times real time.
+            // Audio is encoded at about 140 times real time.
             processor: Duration::from_secs(600) + seconds_of(plan.source.duration * tracks / 4.0),
         }
     }
 
-    /// For a look into what we made ourselves.
+    /// For reading the output of fluxhls itself.
     #[must_use]
     pub const fn readback() -> Self {
         Self {
@@ -174,7 +174,7 @@ impl ResourceLimits {
 
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         for (resource, current, maximum) in limits {
-            // A limit we live under ourselves cannot be raised.
+            // A limit of this process itself cannot be raised.
             let bound = getrlimit(resource).maximum.unwrap_or(u64::MAX);
             let limit = Rlimit {
                 current: Some(current.min(bound)),
@@ -188,7 +188,7 @@ impl ResourceLimits {
         }
 
         if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE_ADJ) {
-            tracing::debug!(%error, "ffmpeg is not the first to go where memory runs out");
+            tracing::debug!(%error, "ffmpeg is not the first process to be killed when memory runs out");
         }
         Ok(())
     }
@@ -289,7 +289,7 @@ fn millions(pixels: u64) -> f64 {
     pixels as f64 / 1e6
 }
 
-/// So many seconds; the longest there is for what is no length.
+/// This many seconds; the largest duration for a value that is not a length.
 fn seconds_of(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(u64::from(u32::MAX)))
 }

@@ -1,9 +1,9 @@
 //! System calls, by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>).
 //!
 //! The filters name what is refused, not what is allowed: builds of ffmpeg, encoders and C
-//! libraries differ too much in what they call, and files and ports have a layer of their own.
-//! Refused is what reaches round that layer, what reaches other processes, and the parts of the
-//! kernel that holes are found in and no encoder needs.
+//! libraries differ too much in their system calls, and files and ports have their own layer.
+//! Refused are calls that bypass that layer, calls that reach other processes, and parts of the
+//! kernel with frequent vulnerabilities that no encoder needs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -111,13 +111,13 @@ const NAMESPACE_FLAGS: &[i32] = &[
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Set in the numbers of the x32 calls of x86-64, by which a filter could be passed: none of them
-/// is what its number says here.
+/// Set in the numbers of the x32 calls of x86-64, which could bypass a filter: their numbers have
+/// another meaning here.
 const X32_SYSCALL_BIT: i64 = 0x4000_0000;
 
-/// Those of x32 that have numbers of their own (`syscall_64.tbl` of the kernel): `ptrace`,
+/// Those of x32 that have different numbers (`syscall_64.tbl` of the kernel): `ptrace`,
 /// `kexec_load`, `process_vm_readv`, `process_vm_writev`, `io_setup`; and the sending calls, which
-/// no one needs there.
+/// are not needed there.
 const X32_CALLS: &[i64] = &[518, 521, 528, 538, 539, 540, 543];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -158,7 +158,7 @@ pub(super) fn restrict(sockets: AllowedSockets) -> io::Result<()> {
 fn filters(sockets: AllowedSockets) -> Result<[BpfProgram; 2], String> {
     let refused = rules(sockets).map_err(|error| error.to_string())?;
 
-    // What `clone3` is asked for lies in memory, where no filter looks: where it is missing,
+    // The arguments of `clone3` are in memory, where a filter cannot check them: if it is missing,
     // libraries use `clone`.
     let missing = Rules::from([(libc::SYS_clone3, Vec::new())]);
     // A filter has one error for all that it refuses, so there are two of them.
@@ -213,7 +213,7 @@ fn rules(sockets: AllowedSockets) -> Result<Rules, BackendError> {
             .copied()
             .chain(X32_CALLS.iter().copied())
             .collect();
-        // A rule of x32 needs no particulars: nothing that we start uses it.
+        // A rule of x32 needs no conditions: no program that is started uses it.
         rules.extend(
             doubles
                 .into_iter()
@@ -223,8 +223,8 @@ fn rules(sockets: AllowedSockets) -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// All but TCP over IPv4, which the source server speaks. Landlock knows ports of TCP alone, so
-/// other protocols in a stream's dress (MPTCP, SCTP) are refused, too.
+/// Everything except TCP over IPv4, which the source server uses. Landlock restricts only TCP
+/// ports, so other stream protocols (MPTCP, SCTP) are refused, too.
 fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
     let kind = |kind: &i32| {
         SeccompCondition::new(

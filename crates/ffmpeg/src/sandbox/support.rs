@@ -1,4 +1,4 @@
-//! Which layers of the sandbox hold on this machine, and what is to be done where one does not.
+//! Which layers of the sandbox work on this machine, and what to do if one does not.
 
 use std::sync::LazyLock;
 
@@ -36,7 +36,7 @@ pub enum SandboxRequirement {
 
 /// Files and network cannot be shut off here, and must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("SANDBOX=require, but ffmpeg cannot be shut in here: {0}")]
+#[error("SANDBOX=require, but ffmpeg cannot be sandboxed here: {0}")]
 pub struct SandboxMissing(String);
 
 static HOST_SUPPORT: LazyLock<Support> = LazyLock::new(|| {
@@ -92,7 +92,7 @@ impl Support {
             ),
             (
                 self.signals,
-                "ffmpeg can signal every process of this user: run Linux 6.12 or newer with Landlock enabled, or give the service a user of its own",
+                "ffmpeg can signal every process of this user: run Linux 6.12 or newer with Landlock enabled, or run the service as a separate user",
             ),
             (
                 self.calls,
@@ -108,7 +108,7 @@ impl Support {
             .collect()
     }
 
-    /// Whether work may begin; says what is missing where it may all the same.
+    /// Whether work may begin; reports what is missing if it may.
     ///
     /// # Errors
     /// [`SandboxMissing`] where files and network must be shut off and cannot be.

@@ -220,7 +220,7 @@ async fn a_run_makes_no_call_that_no_encoder_needs() {
         (libc::SYS_unshare, "0x10000000".to_owned()),
         (libc::SYS_personality, "0x0040000".to_owned()),
         (libc::SYS_prlimit64, format!("{parent}, 7, 0, 0")),
-        // A process in a namespace of its own.
+        // A process in its own namespace.
         (libc::SYS_clone, "0x10000000 | 17, 0, 0, 0, 0".to_owned()),
     ] {
         let told = perl(&call(number, &args), yard.policy()).await;

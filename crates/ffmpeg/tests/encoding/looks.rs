@@ -238,7 +238,7 @@ async fn high_dynamic_range_is_mapped_to_what_a_screen_shows() {
     assert!(bench.planned.warnings.contains(&"tone_mapped".to_owned()));
     assert!(near(grey, [157; 3], 5), "{grey:?}");
 
-    // A header that tells the transfer alone is no reason to fail.
+    // A header that gives only the transfer is no reason to fail.
     let (bare, _) = luma(509, "transfer=smpte2084").await;
     assert!(near(bare, grey, 1), "{bare:?}");
 
@@ -423,7 +423,7 @@ async fn a_still_picture_with_sound_is_a_slow_video() {
     }
 }
 
-/// The mean of so many equal pictures of luma.
+/// The mean of this many luma pictures of equal size.
 fn means(bytes: &[u8], pictures: usize) -> Vec<f64> {
     let mean = |picture: &[u8]| {
         picture.iter().map(|sample| f64::from(*sample)).sum::<f64>() / picture.len() as f64

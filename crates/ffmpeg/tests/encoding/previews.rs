@@ -1,5 +1,5 @@
-//! The pictures that chunks leave beside their segments, on real media: each from the frame it
-//! should be, upright, in the right colours.
+//! The pictures that chunks make in addition to their segments, on real media: each from the right
+//! frame, upright, in the right colours.
 
 use ffmpeg::argv;
 use ffmpeg::testing::{ask, tool};
@@ -8,7 +8,7 @@ use streams::plan::{Storyboard, Transfer};
 
 use crate::whole::Bench;
 
-/// A clip whose frames are of one colour each, which tells their number.
+/// A clip whose frames have one colour each, which encodes their number.
 fn numbered(rate: &str, seconds: u32) -> String {
     format!(
         "-f lavfi -i nullsrc=s=64x36:r={rate}:d={seconds},format=gbrp,geq=r=20*mod(N\\,12):g=20*mod(floor(N/12)\\,12):b=20*mod(floor(N/144)\\,12) \
@@ -16,7 +16,7 @@ fn numbered(rate: &str, seconds: u32) -> String {
     )
 }
 
-/// The number that a picture of [`numbered`] tells by the pixel in its middle.
+/// The number that a picture of [`numbered`] encodes in the pixel in its middle.
 fn number(pixels: &[u8]) -> u64 {
     let middle = &pixels[pixels.len() / 6 * 3..][..3];
     let digit = |value: u8| (u64::from(value) + 10) / 20;

@@ -1,4 +1,4 @@
-//! Sound as a whole, on real media: probe, plan, encode, gate, and listen to what came out.
+//! Audio end to end, on real media: probe, plan, encode, gate, and measure the output.
 
 use std::f64::consts::TAU;
 use std::path::Path;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// One tone for each channel, none a multiple of another's neighbour; the fourth is the bass.
 const TONES: [u32; 8] = [310, 430, 530, 60, 710, 830, 970, 1130];
 
-/// The sound of one source.
+/// The audio of one source.
 struct Bench {
     folder: tempfile::TempDir,
     server: Server,
@@ -39,7 +39,7 @@ impl Bench {
         Self::of_file(folder, &source, loudness).await
     }
 
-    /// Of two pieces of sound behind each other, each made by its arguments.
+    /// Of two consecutive pieces of audio, each made by its arguments.
     async fn joined(name: &str, pieces: [&str; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut bytes = Vec::new();
@@ -205,7 +205,7 @@ impl Bench {
     }
 
     /// The levels of all whole blocks of a piece of a rendition, from segment `first` to before
-    /// `end`, as they are read back; nothing where it has no such segments.
+    /// `end`, as they are read back; none if it has no such segments.
     async fn made_levels(
         &self,
         rendition: &AudioRendition,
@@ -285,7 +285,7 @@ fn peak(samples: &[f64]) -> f64 {
         .fold(0.0, |peak: f64, sample| peak.max(sample.abs()))
 }
 
-/// A sound with so many channels, each with a tone of its own.
+/// Audio with this many channels, each with its own tone.
 fn chord(channels: usize, layout: &str, amplitude: f64) -> String {
     let tones = TONES
         .iter()
@@ -305,7 +305,7 @@ fn chord(channels: usize, layout: &str, amplitude: f64) -> String {
     )
 }
 
-/// The tones of which a mix may hold `amplitude`, and of the others next to nothing.
+/// The tones that a mix may contain with `amplitude`; the others must be almost absent.
 fn holds(samples: &[f64], wanted: &[(u32, f64)], what: &str) {
     for tone in TONES {
         let wanted = wanted

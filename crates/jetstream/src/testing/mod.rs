@@ -1,4 +1,4 @@
-//! What tests share: a nats-server of their own, and a model of one for simulations (feature
+//! What tests share: a nats-server for each test, and a model of one for simulations (feature
 //! `testing`).
 
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails a test")]

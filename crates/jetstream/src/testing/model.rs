@@ -1,8 +1,8 @@
 //! A model of the streams on one server, for simulations: the same answers, and a turn before each
 //! of them at which the process that asks can be held, lose its answer, or die.
 //!
-//! Whether it is a true model is a test of its own: the same random requests go to it and to a real
-//! nats-server.
+//! A separate test checks that the model is correct: the same random requests go to it and to a
+//! real nats-server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
@@ -28,7 +28,8 @@ pub enum RequestOutcome {
     Unheard,
     /// The request is carried out, but its answer is lost.
     Unanswered,
-    /// The request is carried out, and the process sleeps until its next turn before it hears so.
+    /// The request is carried out, and the process sleeps until its next turn before it gets the
+    /// answer.
     Sleeps,
     /// The process dies before its request leaves.
     DiesBefore,
@@ -36,7 +37,7 @@ pub enum RequestOutcome {
     DiesAfter,
 }
 
-/// The answer of whoever decides about fates.
+/// The answer of the code that decides about fates.
 pub type Turn = oneshot::Sender<RequestOutcome>;
 
 /// The streams of one server.
@@ -276,7 +277,7 @@ impl Process {
             }
             RequestOutcome::DiesAfter => {
                 request(&self.model);
-                // A process that died never goes on; the simulation drops it.
+                // A process that died never continues; the simulation drops it.
                 std::future::pending().await
             }
             RequestOutcome::DiesBefore => std::future::pending().await,

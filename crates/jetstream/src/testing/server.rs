@@ -70,7 +70,7 @@ impl Server {
             .any(|line| line.unwrap().contains("Server is ready"));
         assert!(ready, "nats-server ended before it was ready");
 
-        // Whoever stops reading stops the server at its next line.
+        // If the reader stops, the server blocks at its next line.
         std::thread::spawn(move || lines.for_each(drop));
         self.child = Some(child);
     }

@@ -32,7 +32,7 @@ struct Both {
     first: BTreeMap<String, u64>,
 }
 
-/// What tells a message from another one.
+/// What distinguishes messages.
 type Told = (String, u64, Option<String>, bytes::Bytes);
 
 fn told(message: &StoredMessage) -> Told {

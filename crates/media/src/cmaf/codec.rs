@@ -14,7 +14,7 @@ pub struct TrackCodec {
     pub(super) configuration: Vec<u8>,
 }
 
-/// The codec of a sample entry; an error for those we never write.
+/// The codec of a sample entry; an error for codecs that fluxhls does not write.
 pub(super) fn read(codec: &Codec) -> Result<TrackCodec, CmafError> {
     let mut configuration = Vec::new();
     let (text, encoded) = match codec {

@@ -10,7 +10,8 @@ use super::nesting;
 /// Sample flag of samples that need others to be decoded (ISO/IEC 14496-12 section 8.8.3.1).
 const SAMPLE_IS_NON_SYNC: u32 = 0x0001_0000;
 
-/// Samples of a segment at most. No segment of ours has so many; a count beyond it is damage.
+/// Largest number of samples of a segment. No segment of fluxhls has this many; a larger count is
+/// damage.
 const MAX_SAMPLES: usize = 1_000_000;
 
 /// What a media segment holds. Several fragments in one segment are read as one run.
@@ -32,7 +33,7 @@ pub struct FragmentInfo {
     pub media_bytes: u64,
     /// Bytes from the start of the segment to the end of its first sample, where decoding can begin
     /// at that: what is before the other samples decodes to one picture, so that an I-frame
-    /// playlist (RFC 8216 section 4.3.3.6) can name it. Nothing where the sample lies elsewhere.
+    /// playlist (RFC 8216 section 4.3.3.6) can name it. None if the sample lies elsewhere.
     pub key_frame: Option<u64>,
 }
 
@@ -155,7 +156,7 @@ impl FragmentInfo {
             .start
             .checked_add(self.duration)
             .ok_or(CmafError::OutOfRange)?;
-        // A player would see a gap as missing frames, although each fragment by itself is valid.
+        // A player would see a gap as missing frames, although each single fragment is valid.
         if next.start != wanted {
             return Err(CmafError::Gap {
                 found: next.start,
@@ -183,7 +184,7 @@ struct FirstSample {
 
 impl FirstSample {
     /// Reads the `moof` box that begins at byte `at`. A run counts from there (ISO/IEC 14496-12
-    /// section 8.8.7) unless it has a base of its own, which is none in this segment.
+    /// section 8.8.7) unless it has its own base, which is not in this segment.
     fn of(at: u64, moof: &Moof) -> Option<Self> {
         let traf = moof.traf.first()?;
         let run = traf.trun.first()?;
@@ -303,8 +304,7 @@ mod tests {
         assert!(FragmentInfo::parse(&bytes[..bytes.len() - 1], DEFAULTS).is_err());
     }
 
-    /// A fragment of a hundred bytes that claims `count` samples, none of which says anything of
-    /// its own.
+    /// A fragment of a hundred bytes that claims `count` samples without any values.
     fn claiming(count: u32) -> Vec<u8> {
         let mut bytes = moof(1, 0, &[1]);
         let run = bytes.windows(4).position(|four| four == b"trun").unwrap();

@@ -40,8 +40,8 @@ impl InitInfo {
     /// Reads an init segment.
     ///
     /// # Errors
-    /// [`CmafError`] when it is no init segment, or not one of ours: one track of H.264, H.265 or
-    /// AAC.
+    /// [`CmafError`] when it is not an init segment, or not like those of fluxhls: one track of
+    /// H.264, H.265 or AAC.
     pub fn parse(mut bytes: &[u8]) -> Result<Self, CmafError> {
         while let Some(header) =
             Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))?

@@ -14,7 +14,7 @@ pub use fragment::FragmentInfo;
 pub use gate::{GateFailure, track, video_chunk};
 pub use init::InitInfo;
 
-/// Why bytes are not the CMAF we expect.
+/// Why bytes are not the expected CMAF.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CmafError {
     /// A box is cut short, or its content is not valid.
@@ -26,7 +26,7 @@ pub enum CmafError {
         reason: String,
     },
     /// Boxes lie in each other too deep to be read.
-    #[error("in a {kind} box others lie in each other more than {limit} deep")]
+    #[error("a {kind} box has boxes nested more than {limit} levels deep")]
     TooDeep {
         /// Four-character code of the box.
         kind: String,
@@ -36,7 +36,7 @@ pub enum CmafError {
     /// A box that must be there is not.
     #[error("there is no {0}")]
     Missing(&'static str),
-    /// There is more than the one track we write.
+    /// There is more than the one track that fluxhls writes.
     #[error("there are {0} tracks instead of one")]
     Tracks(usize),
     /// The decode times within one segment have a gap or overlap.

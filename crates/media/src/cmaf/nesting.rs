@@ -1,15 +1,16 @@
-//! How deep boxes lie in each other, looked at before they are read: the reader goes down a level
-//! of the stack for each, and a stack that is used up ends the process.
+//! How deep boxes are nested, checked before they are read: the parser uses a level of the stack
+//! for each, and an exhausted stack ends the process.
 
 use mp4_atom::FourCC;
 
 use super::CmafError;
 
-/// Boxes around each other at most; the deepest of ours has nine.
+/// Largest nesting depth of boxes; the deepest box that fluxhls writes has nine.
 const MAX_DEPTH: usize = 32;
 
-/// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts,
-/// wherever it begins: so that none hides in another, at the price of counting some that are none.
+/// Refuses the body of a box in which others may be nested too deeply. Whatever looks like a box
+/// counts, wherever it begins, so that none can hide in another; this also counts some that are not
+/// boxes.
 pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     let mut ends: Vec<usize> = Vec::new();
     for at in 0..body.len().saturating_sub(7) {
@@ -31,7 +32,7 @@ pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     Ok(())
 }
 
-/// Where the box that may begin at `at` ends; nothing where none can.
+/// Where the box that may begin at `at` ends; none if none can.
 fn end_of_box(body: &[u8], at: usize) -> Option<usize> {
     let header = &body[at..];
     let is_letter = |byte: &u8| matches!(byte, b' '..=b'~' | 0xa9);
@@ -41,10 +42,10 @@ fn end_of_box(body: &[u8], at: usize) -> Option<usize> {
     }
 
     let short = u32::from_be_bytes(header[..4].try_into().ok()?);
-    // Sizes 0 and 1 have a meaning of their own (ISO/IEC 14496-12 section 4.2): to the end, and 64
-    // bits behind the kind.
+    // Sizes 0 and 1 have a special meaning (ISO/IEC 14496-12 section 4.2): to the end, and a 64-bit
+    // size after the kind.
     let length = match short {
-        // To the end of what it lies in.
+        // To the end of its parent.
         0 => header.len(),
         1 => usize::try_from(u64::from_be_bytes(header.get(8..16)?.try_into().ok()?)).ok()?,
         short => short as usize,

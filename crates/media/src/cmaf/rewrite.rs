@@ -1,6 +1,6 @@
-//! What is changed of the files ffmpeg writes, before they are published: their brands say that
-//! they are CMAF and promise no index that is not there, and where an I-frame playlist names key
-//! frames each is a fragment of its own.
+//! Changes to the files that ffmpeg writes, before they are published: their brands say that they
+//! are CMAF and promise no missing index, and if an I-frame playlist names key frames, each is a
+//! separate fragment.
 //!
 //! A byte range that holds the beginning of a fragment alone declares samples that are not in it:
 //! Media Source Extensions refuse it, and players that show pictures of the range end there. A
@@ -38,8 +38,8 @@ pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
 pub enum KeyFrame {
     /// In the fragment it was written in.
     InPlace,
-    /// In a fragment of its own, for I-frame playlists to refer to. The fragments of the segment
-    /// are then counted by twos, so that their numbers go on rising over segments.
+    /// In a separate fragment, to which I-frame playlists refer. The fragments of the segment are
+    /// then numbered in steps of two, so that their numbers increase over segments.
     Apart,
 }
 
@@ -61,7 +61,7 @@ pub fn segment(bytes: &[u8], key_frame: KeyFrame) -> Result<Vec<u8>, CmafError> 
                 // The offset to the media is written again, so it has to follow its fragment at
                 // once.
                 let media = parts.next_if(|next| next.kind == b"mdat");
-                let media = media.ok_or(CmafError::Missing("mdat box behind a moof box"))?;
+                let media = media.ok_or(CmafError::Missing("mdat box after a moof box"))?;
                 let media = &media.bytes[BOX_HEADER_BYTES..];
 
                 let mut moof = part.moof()?;
@@ -151,8 +151,8 @@ fn replace_brands(bytes: &[u8]) -> Vec<u8> {
 /// A fragment, and its media.
 type Fragment<'a> = (Moof, &'a [u8]);
 
-/// The first sample of a fragment, and all others; nothing where there is only one, or the first
-/// one does not lie before the others.
+/// The first sample of a fragment, and all others; none if there is only one, or the first one does
+/// not lie before the others.
 fn split_first_sample<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
     let [traf] = &moof.traf[..] else { return None };
     let [run] = &traf.trun[..] else { return None };

@@ -1,5 +1,5 @@
-//! What the source's own bit rate leaves to be kept: more bits than it needs in our codec only keep
-//! its flaws.
+//! The useful bit rate, given the bit rate of the source: more bits than it needs in the output
+//! codec only keep its flaws.
 
 use super::profile::Codec;
 
@@ -28,7 +28,7 @@ const BITRATE_FACTORS: [(&[&str], f64); 6] = [
     ),
 ];
 
-/// The same for our own codecs.
+/// The same for the output codecs.
 const HEVC_FACTOR: f64 = 0.6;
 
 /// A cap holds for every second, the source's rate is a mean: fast scenes may need more than it.
@@ -48,7 +48,7 @@ pub struct Budget {
 
 impl Budget {
     /// The budget of a source of `bitrate` bits per second in `codec`, with pictures of `area`
-    /// pixels; nothing where either says nothing.
+    /// pixels; none if either says nothing.
     #[must_use]
     pub fn of(codec: &str, bitrate: Option<u64>, area: u64) -> Option<Self> {
         let (_, relative) = BITRATE_FACTORS

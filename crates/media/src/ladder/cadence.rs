@@ -9,12 +9,12 @@ use streams::Rational;
 
 use super::standard_rates::standard_rates;
 
-/// Seconds. Pictures nearer to each other are one: the fields of a picture, or a hidden picture
-/// beside a shown one.
+/// Seconds. Pictures closer to each other count as one: the fields of a picture, or a hidden
+/// picture next to a shown one.
 const SAME_FRAME_SECONDS: f64 = 0.0016;
 
-/// Seconds by which time stamps of milliseconds, or of clocks that are read in a hurry, lie beside
-/// the exact time.
+/// Seconds by which timestamps in milliseconds, or from imprecise clocks, differ from the exact
+/// time.
 const JITTER_SECONDS: f64 = 0.001;
 
 /// Units of time stamps, in seconds, from the coarsest down: of GIF, of early MOV files, and of
@@ -27,8 +27,8 @@ const ROUNDING_SHARE: f64 = 0.05;
 /// Half of this share of an interval may be lost before anyone calls the intervals uneven.
 const MAX_UNEVENNESS: f64 = 0.005;
 
-/// Pictures that are laid onto a grid together, to see how many find a place of their own: less
-/// than a second of most motion.
+/// Pictures that are matched to a grid together, to see how many get their own position: less than
+/// a second of most motion.
 const BLOCK_FRAMES: usize = 20;
 
 /// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a
@@ -38,11 +38,11 @@ const MAX_LOST_SHARE: f64 = 0.125;
 /// Share of blocks that have to keep their motion on a grid that is to hold it.
 const MIN_HELD_BLOCKS_SHARE: f64 = 0.9;
 
-/// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest
-/// up: fewer are chance.
+/// Where the clock of uneven pictures is searched, as a share of all intervals from the shortest
+/// up: fewer are coincidence.
 const SHORT_INTERVALS_SHARE: f64 = 0.1;
 
-/// A pause of more than so many frames says nothing about their clock.
+/// A pause of more than this many frames says nothing about their clock.
 const MAX_PAUSE_FRAMES: f64 = 8.0;
 
 /// How pictures follow each other, as measured in one or several pieces of a track.
@@ -53,10 +53,10 @@ pub struct Cadence {
     /// The usual time from a picture to the next one, in seconds: that of the intervals that differ
     /// by no more than the rounding of time stamps.
     pub usual: f64,
-    /// The share by which `usual` may be off, since time stamps are rounded: three standard
-    /// deviations, as if each were rounded by chance. Of a clock that is nearly a whole number of
-    /// units, hardly any stamp is rounded another way than the one before; it may be off by one and
-    /// a half units over the whole run, and counts for the even clock beside it.
+    /// The share by which `usual` may be off, because timestamps are rounded: three standard
+    /// deviations, as if each were rounded at random. If a clock is close to a whole number of
+    /// units, almost all timestamps are rounded the same way; it may be off by one and a half units
+    /// over the whole run, and counts as the nearest even clock.
     pub error: f64,
     /// Share of the intervals that are the usual one and keep its beat.
     pub regular: f64,
@@ -67,8 +67,8 @@ pub struct Cadence {
     pub multiples: f64,
     /// The mean of all intervals, in seconds.
     pub mean: f64,
-    /// Standard rates, in frames per second, on whose grid nearly every picture has a place of its
-    /// own.
+    /// Standard rates, in frames per second, on whose grid nearly every picture has its own
+    /// position.
     pub holding: Vec<Rational>,
 }
 
@@ -126,8 +126,8 @@ impl Cadence {
     }
 }
 
-/// Times in their order, without those that are no picture of their own. Of a hidden picture and a
-/// shown one the later is shown.
+/// Times in order, without those that are not a separate picture. Of a hidden picture and a shown
+/// one the later is shown.
 fn distinct_times(mut times: Vec<f64>) -> Vec<f64> {
     times.retain(|time| time.is_finite());
     times.sort_unstable_by(f64::total_cmp);
@@ -179,9 +179,9 @@ fn mean_around(sorted: &[f64], share: f64, unit: f64) -> Option<f64> {
     Some(sum / count).filter(|mean: &f64| *mean > 0.0)
 }
 
-/// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock
-/// never lie further than their unit from its beat; those of two speeds, whose mean looks like one,
-/// do after a few pictures.
+/// The runs of a piece in which each interval is the usual one. Rounded timestamps of an even clock
+/// never differ from it by more than their unit; those of two speeds, whose mean looks like one, do
+/// after a few pictures.
 fn even_runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     let (mut runs, mut from, mut drift) = (Vec::new(), 0, 0.0_f64);
     for (n, interval) in intervals_of(times).enumerate() {
@@ -245,7 +245,7 @@ fn rates_that_hold(pieces: &[Vec<f64>]) -> Vec<Rational> {
         .collect()
 }
 
-/// Whether nearly every picture of a block has a place of its own on a grid of `rate` frames a
+/// Whether nearly every picture of a block has its own position on a grid of `rate` frames a
 /// second.
 fn keeps_frames(block: &[f64], rate: f64) -> bool {
     let first = block.first().copied().unwrap_or_default();

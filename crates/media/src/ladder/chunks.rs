@@ -20,7 +20,8 @@ const FIRST_CHUNK_SECONDS: f64 = 8.0;
 /// frames as the others do.
 const MIN_SEGMENTS: u32 = 2;
 
-/// Chunks of a video at most: the list of their tasks fits a fact, also beside many tracks.
+/// Largest number of chunks of a video: the list of their tasks fits in a fact, even with many
+/// tracks.
 const MAX_CHUNKS: u32 = 800;
 
 /// Seconds decoded in vain, as a share of the video. Decoding is about a seventh of the work.
@@ -101,7 +102,7 @@ impl Span<'_> {
         self.frames as f64 / f64::from(self.segment_frames.max(1)) * self.segment_seconds.max(0.001)
     }
 
-    /// The segments that last about so many seconds.
+    /// The number of segments that last about this many seconds.
     fn in_segments(&self, seconds: f64) -> u32 {
         (seconds / self.segment_seconds.max(0.001)).round() as u32
     }

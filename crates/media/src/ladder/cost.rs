@@ -48,14 +48,14 @@ const SUBME_TIME_FACTORS: [f64; 12] = [
     0.6, 0.8, 1.0, 1.25, 1.5, 1.7, 1.86, 1.92, 2.37, 2.8, 3.2, 3.5,
 ];
 
-/// x265 takes so many times as long as x264 at the same preset.
+/// x265 takes this many times as long as x264 at the same preset.
 const X265_TIME_FACTOR: f64 = 1.8;
 
 /// A hardware encoder leaves this much to the processor, in seconds per pixel: copying pictures to
 /// it.
 const HARDWARE_COST: (f64, f64) = (0.1e-8, 16.0);
 
-/// Processor seconds to decode and encode a second of stereo sound.
+/// Processor seconds to decode and encode a second of stereo audio.
 const AUDIO_CPU_SHARE: f64 = 1.0 / 140.0;
 
 /// Chunks decode from the key frame before them.
@@ -64,7 +64,8 @@ const OVER_DECODE_FACTOR: f64 = 1.05;
 /// Bytes of a process without a picture.
 const PROCESS_BYTES: f64 = 60.0e6;
 
-/// Pictures in flight beside those an encoder holds back, and what each of those takes in copies.
+/// Pictures in flight in addition to those an encoder buffers, and the number of copies of each of
+/// those.
 const FRAMES_IN_FLIGHT: (f64, f64) = (62.0, 2.3);
 
 /// Pictures a decoder holds.

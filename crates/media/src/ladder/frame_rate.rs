@@ -15,7 +15,7 @@ const MAX_RATE: Rational = Rational::whole(60);
 /// Cameras whose 30 frames a second are a little more are not.
 pub const HIGH_RATE_ABOVE: Rational = Rational::whole(32);
 
-/// Below so many pixels of the short side every second frame of a fast source is enough.
+/// Below this many pixels of the short side, every second frame of a fast source is enough.
 const FULL_RATE_FROM: u32 = 720;
 
 /// Frames per second where nothing is known.
@@ -79,8 +79,8 @@ pub fn decide(video: &Video) -> Rate {
     }
 }
 
-/// Whether what was seen of a source's packets shows its rate: they are regular, and so is the
-/// whole by its mean rate. Else more of it has to be seen.
+/// Whether the packets read so far show the rate of a source: they are regular, and the mean rate
+/// of the whole source agrees. Otherwise more of it has to be read.
 #[must_use]
 pub fn is_settled(video: &Video) -> bool {
     let Some(cadence) = &video.cadence else {
@@ -165,8 +165,8 @@ impl Summary {
             return upward(nearest_rate(cadence.clock));
         }
 
-        // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two
-        // and three fields in turn.
+        // The mean is a standard rate and covers all motion: a film at 24 whose frames are shown
+        // for two and three fields in turn.
         let mean = nearest_rate(cadence.mean);
         if relative_difference(1.0 / cadence.mean, mean.as_f64()) < CONSTANT_RATE_TOLERANCE
             && holds(&mean)
@@ -210,7 +210,7 @@ impl Summary {
                 constant(base)
             }
             (Some(average), Some(base)) => variable(
-                // All time stamps lie on a standard grid of which most frames are there.
+                // All timestamps are on a standard grid, and most of its frames exist.
                 standard(base.as_f64(), STANDARD_RATE_TOLERANCE)
                     .filter(|grid| (0.5..=1.0).contains(&(average.as_f64() / grid.as_f64())))
                     .unwrap_or_else(|| nearest_of(&all, average.as_f64())),
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(decide(&ntsc).frames, Rational::new(30_000, 1001).unwrap());
     }
 
-    /// Times that go on at each of these rates for so many pictures.
+    /// Times that continue at each of these rates for this many pictures.
     fn speeds(speeds: &[(f64, u32)], unit: f64) -> Vec<f64> {
         let mut times = vec![0.0];
         for (rate, count) in speeds {

@@ -22,8 +22,8 @@ pub struct Limits {
     pub duration: f64,
     /// Pixels of one picture.
     pub pixels: u64,
-    /// Tracks of pictures and of sound, whether or not they can be decoded. Fonts and subtitles
-    /// cost next to nothing.
+    /// Video and audio tracks, whether or not they can be decoded. Fonts and subtitles cost almost
+    /// nothing.
     pub tracks: usize,
 }
 
@@ -66,7 +66,7 @@ impl Limits {
         })
     }
 
-    /// Judges the number of tracks of pictures and sound.
+    /// Checks the number of video and audio tracks.
     ///
     /// # Errors
     /// [`Refusal`] when there are too many.
@@ -77,7 +77,7 @@ impl Limits {
         let found = probe.streams.iter().filter(media).count();
         refuse_if(found > self.tracks, || {
             format!(
-                "The file has {found} tracks of pictures and sound; at most {} are accepted.",
+                "The file has {found} video and audio tracks; at most {} are accepted.",
                 self.tracks
             )
         })

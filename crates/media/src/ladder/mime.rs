@@ -39,7 +39,7 @@ pub fn of(probe: &Probe) -> &'static str {
     ];
 
     // ffmpeg names one demuxer for MP4 and QuickTime, and one for Matroska and WebM: the brand or
-    // the codecs tell them apart.
+    // the codecs distinguish them.
     match probe.brand.as_deref() {
         Some("qt  ") if named("mov") => return "video/quicktime",
         _ if named("mov") => return if moving { "video/mp4" } else { "audio/mp4" },

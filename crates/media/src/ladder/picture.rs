@@ -44,8 +44,8 @@ fn chroma_block(video: &Video) -> (u32, u32) {
     }
 }
 
-/// Whether frames are pairs of fields: by what the pictures showed where they were looked at, else
-/// by what the stream says.
+/// Whether frames are pairs of fields: by the content of the pictures if it was checked, else by
+/// the flags of the stream.
 #[must_use]
 pub fn is_interlaced(video: &Video) -> bool {
     video
@@ -82,9 +82,9 @@ const INTERLACED_CODECS: [&str; 16] = [
 /// More lines than this were never interlaced.
 const MAX_INTERLACED_LINES: u32 = 1088;
 
-/// Whether it is worth while to look at the pictures for fields: always where the stream speaks of
-/// them; else where a camera or a careless export may have left some, that is in upright pictures
-/// of old sizes and rates. Phones turn theirs, and never interlace.
+/// Whether it is worthwhile to check the pictures for fields: always if the stream declares them;
+/// otherwise if a camera or a careless export may have left some, that is, in upright pictures of
+/// old sizes and rates. Phones rotate their pictures, and never interlace.
 #[must_use]
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
     let slow = !frame_rate::is_fast(frame_rate::decide(video).frames);
@@ -143,7 +143,7 @@ fn usual_matrix(video: &Video, transfer: Transfer) -> Matrix {
     }
 }
 
-/// The matrix ffmpeg calls `name`; nothing where it is not converted.
+/// The matrix ffmpeg calls `name`; none if it is not converted.
 fn named_matrix(
     name: &str,
     video: &Video,
@@ -160,15 +160,15 @@ fn named_matrix(
         "bt2020c" => (transfer == Transfer::Bt709).then_some(Matrix::Bt2020c),
         "ictcp" => (transfer.is_high_dynamic_range() && primaries == Primaries::Bt2020)
             .then_some(Matrix::Ictcp),
-        // Screens are recorded so, at full resolution of chroma. On all else the tag is an
-        // encoder's mistake: every file of the public reports (mpv 4340 and 13521, OBS Studio 7518)
-        // looks right without it.
+        // Screen recordings use it, at full resolution of chroma. In all other sources the tag is a
+        // mistake of the encoder: every file of the public reports (mpv 4340 and 13521, OBS Studio
+        // 7518) looks right without it.
         "ycgco" => video.pixel_format.contains("444").then_some(Matrix::Ycgco),
         _ => None,
     }
 }
 
-/// The transfer ffmpeg calls `name`; nothing where it is not converted.
+/// The transfer ffmpeg calls `name`; none if it is not converted.
 fn named_transfer(name: &str) -> Option<Transfer> {
     match name {
         // The same curve by other names; and the ones of computers (IEC 61966-2-1) and of old
@@ -185,7 +185,7 @@ fn named_transfer(name: &str) -> Option<Transfer> {
     }
 }
 
-/// The primaries ffmpeg calls `name`; nothing where they are not converted.
+/// The primaries ffmpeg calls `name`; none if they are not converted.
 fn named_primaries(name: &str) -> Option<Primaries> {
     match name {
         "bt709" => Some(Primaries::Bt709),
@@ -416,8 +416,8 @@ mod tests {
         }
     }
 
-    /// The colours of a source of so many lines and columns that is tagged with matrix, transfer
-    /// and primaries; `-` is nothing.
+    /// The colours of a source with this many lines and columns that is tagged with matrix,
+    /// transfer and primaries; `-` is none.
     fn color_of(tags: &str, lines: u32, pixel_format: &str) -> SourceColor {
         let mut tags = tags
             .split(' ')

@@ -11,8 +11,8 @@ use super::cadence::Cadence;
 use super::rotation::Rotation;
 use super::size::Size;
 
-/// Pictures of a film for each one of a track that does not move beside it: slides, or the best
-/// shots of a phone.
+/// Pictures of a film for each picture of a still track next to it: slides, or the best shots of a
+/// phone.
 const STILL_TRACK_RATIO: usize = 20;
 
 /// A probed source.
@@ -24,8 +24,8 @@ pub struct Probe {
     pub brand: Option<String>,
     /// The time the container starts at, in seconds. Seeking is relative to it.
     pub container_start: Rational,
-    /// The time at which video and sound end by the container's index, in seconds, where it has
-    /// one. Where the packets end much earlier, data is missing.
+    /// The time at which video and audio end according to the index of the container, in seconds,
+    /// if it has one. If the packets end much earlier, data is missing.
     pub declared_end: Option<f64>,
     /// Every stream of the container, in its order.
     pub streams: Vec<Stream>,
@@ -43,12 +43,12 @@ pub struct Probe {
     pub seek_margin: f64,
     /// Whether its tracks are only known to readers that look deep into it.
     pub deep: bool,
-    /// How its packets are brought onto one clock; nothing where they are on one already.
+    /// How its packets are brought onto one clock; none if they are on one already.
     pub clock_repair: Option<ClockRepair>,
 }
 
-/// Where the clock of a source begins again or jumps, and what brings all tracks alike onto one
-/// clock that only goes forward.
+/// Where the timestamps of a source restart or jump, and the correction that brings all tracks onto
+/// one increasing clock.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClockRepair {
     /// The shifts of each stream, by its absolute index, in the order of its packets.
@@ -98,11 +98,11 @@ pub struct Stream {
 pub struct Audience {
     /// Everyone, also those who asked for none: foreign speech and signs.
     pub forced: bool,
-    /// Those who hear badly.
+    /// People who are hard of hearing.
     pub hearing_impaired: bool,
     /// Those who see badly.
     pub visual_impaired: bool,
-    /// Those who want to hear about how it was made.
+    /// People who want a commentary.
     pub commentary: bool,
 }
 
@@ -121,7 +121,7 @@ pub enum Content {
     },
     /// An attached picture.
     Cover,
-    /// Moving pictures or sound that cannot be decoded.
+    /// Video or audio that cannot be decoded.
     Unreadable(Unreadable),
     /// Anything else.
     Data,
@@ -130,7 +130,7 @@ pub enum Content {
 /// Why a track that is there cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreadable {
-    /// Whether it carries moving pictures; sound, if not.
+    /// Whether it carries video; otherwise audio.
     pub is_video: bool,
     /// What is missing.
     pub cause: UnreadableCause,
@@ -177,17 +177,18 @@ pub struct Video {
     pub fields: Option<Fields>,
     /// ffmpeg's name of the pixel format, e.g. `yuv420p10le`.
     pub pixel_format: String,
-    /// Matrix coefficients, e.g. `bt709`; nothing where the source does not say.
+    /// Matrix coefficients, e.g. `bt709`; none if the source does not say.
     pub matrix: Option<String>,
-    /// Transfer characteristics, e.g. `smpte2084`; nothing where the source does not say.
+    /// Transfer characteristics, e.g. `smpte2084`; none if the source does not say.
     pub transfer: Option<String>,
-    /// Primaries, e.g. `bt2020`; nothing where the source does not say.
+    /// Primaries, e.g. `bt2020`; none if the source does not say.
     pub primaries: Option<String>,
     /// Whether pictures may be transparent in places.
     pub alpha: bool,
-    /// Whether size or shape of the pictures change on the way, as far as was looked.
+    /// Whether the size or shape of the pictures changes within the stream, as far as it was
+    /// checked.
     pub size_changes: bool,
-    /// Whether pictures carry closed captions (CEA-608, CEA-708), as far as they were looked at.
+    /// Whether pictures carry closed captions (CEA-608, CEA-708), as far as they were checked.
     #[serde(default)]
     pub captions: bool,
     /// Bits per second of the stream, where the container says.
@@ -218,8 +219,9 @@ pub struct DolbyVision {
 }
 
 impl DolbyVision {
-    /// Whether the base layer is a picture of its own: HDR10, HLG or standard. Profile 5 keeps its
-    /// colours in a space of its own, and so does every later profile without a compatible base.
+    /// Whether the base layer is a complete picture: HDR10, HLG or standard. Profile 5 keeps its
+    /// colours in a special colour space, and so does every later profile without a compatible
+    /// base.
     #[must_use]
     pub const fn has_base(self) -> bool {
         self.profile != 5 && !(self.profile >= 8 && matches!(self.compatibility, Some(0)))
@@ -233,8 +235,8 @@ pub struct Audio {
     pub channels: u32,
     /// Samples per second.
     pub sample_rate: u32,
-    /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the
-    /// source does not say.
+    /// The channel layout, as ffmpeg names it, e.g. `5.1(side)`; none if the source does not
+    /// declare it.
     pub layout: Option<String>,
     /// Whether samples from several places of the track differ in channels, layout, rate or sample
     /// format. The fields above are then those of the widest form that lasts.
@@ -278,8 +280,8 @@ impl Probe {
             })
     }
 
-    /// Makes covers of the videos that stand still beside one that moves; `pictures` says how many
-    /// of a stream were seen. Alone, a still is the video.
+    /// Turns still videos into covers if there is a moving one; `pictures` is the number of
+    /// pictures seen in a stream. A still on its own is the video.
     pub fn set_stills_aside(&mut self, pictures: impl Fn(u32) -> usize) {
         let most = self
             .videos()
@@ -300,7 +302,7 @@ impl Probe {
         }
     }
 
-    /// The source time at which the last stream of video or sound ends, as packets show.
+    /// The source time at which the last video or audio stream ends, according to its packets.
     #[must_use]
     pub fn end(&self) -> Option<f64> {
         let of_programme = |stream: &&Stream| !self.is_of_other_programme(stream);
@@ -312,8 +314,8 @@ impl Probe {
         media.filter_map(|stream| stream.end).max_by(f64::total_cmp)
     }
 
-    /// Whether a stream belongs to another programme than the main video, or where there is none,
-    /// than the first sound.
+    /// Whether a stream belongs to another programme than the main video or, without video, than
+    /// the first audio.
     #[must_use]
     pub fn is_of_other_programme(&self, stream: &Stream) -> bool {
         let first_sound = || {
@@ -337,7 +339,7 @@ impl Probe {
         is_told && !holding(main.index).any(|programme| programme.contains(&stream.index))
     }
 
-    /// The streams that carry sound of the programme.
+    /// The streams that carry audio of the programme.
     pub fn audios(&self) -> impl Iterator<Item = (&Stream, &Audio)> {
         self.streams
             .iter()
@@ -351,7 +353,7 @@ impl Probe {
 }
 
 impl Probe {
-    /// The streams of pictures or sound that hold packets which cannot be decoded here.
+    /// The video or audio streams whose packets cannot be decoded here.
     pub fn unreadable(&self) -> impl Iterator<Item = (&Stream, Unreadable)> {
         self.streams
             .iter()
@@ -363,7 +365,7 @@ impl Probe {
 }
 
 impl Video {
-    /// How its stored pictures are turned to stand upright.
+    /// How its stored pictures are rotated to be upright.
     #[must_use]
     pub fn turn(&self) -> Rotation {
         Rotation::from_rotation(self.rotation, self.mirrored)
@@ -400,7 +402,7 @@ impl Video {
 }
 
 impl Stream {
-    /// Whether it carries moving pictures or sound.
+    /// Whether it carries video or audio.
     #[must_use]
     pub const fn is_media(&self) -> bool {
         matches!(self.content, Content::Video(_) | Content::Audio(_))
@@ -575,7 +577,7 @@ mod tests {
 
         assert_eq!(aside("mjpeg", [1, 150]), (true, Some(1)));
         assert_eq!(aside("h264", [1, 150]), (true, Some(1)));
-        // A slide show of photographs beside a film.
+        // A slide show of photographs next to a film.
         assert_eq!(aside("png", [4, 150]), (true, Some(1)));
         // A camera's film in JPEG.
         assert_eq!(aside("mjpeg", [150, 150]), (false, Some(0)));

@@ -1,4 +1,4 @@
-//! How a stored picture is turned to stand upright.
+//! How a stored picture is rotated to be upright.
 
 /// A turn, then a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use super::profile::{Codec, Encoder, Profile, Rung};
 use super::size::Size;
 use super::timeline::Grid;
 
-/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as
-/// 480 are visibly softer, 500 are not.
+/// A source this much larger than the rung below it gets a rung of the source size: 540 lines shown
+/// as 480 are visibly softer, 500 are not.
 const OWN_RUNG_FACTOR: f64 = 1.05;
 
 /// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two
@@ -24,10 +24,10 @@ const REFERENCE_ASPECT_RATIO: f64 = 16.0 / 9.0;
 const HIGH_RATE_CAP_FACTOR: f64 = 1.5;
 
 /// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some
-/// of what looks like few bits is a wrong statement of a container.
+/// low rates are wrong values of a container.
 const MIN_CAP_SHARE: f64 = 0.25;
 
-/// The video of a job: what is made of a source, and what is not.
+/// The video of a job: the rungs for a source, and the ones that are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ladder {
     /// The renditions, from the top down; at least one, none larger than the source.
@@ -73,7 +73,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
             chosen.remove(0);
         }
         let reason = format!(
-            "the source's own size: its short side of {source} px is no rung of the ladder"
+            "the source's own size: its short side of {source} px is not a rung of the ladder"
         );
         chosen.insert(0, (own, reason));
     } else if let Some((top, _)) = chosen.first()

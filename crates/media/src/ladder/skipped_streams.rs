@@ -1,4 +1,4 @@
-//! What the source or the ladder has and the output has not, each with its reason.
+//! What the source or the ladder has and the output lacks, each with its reason.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use streams::plan::LeftOut;
 use super::audio;
 use super::probe::{Content, Probe, Stream, UnreadableCause};
 
-/// The streams that are neither in `used`, by their absolute index, nor named in `listed`.
+/// The streams that are not in `used`, by their absolute index, and not named in `listed`.
 #[must_use]
 pub fn streams(probe: &Probe, used: &BTreeSet<u32>, listed: &[LeftOut]) -> Vec<LeftOut> {
     let unused = probe
@@ -32,33 +32,31 @@ pub fn name(stream: &Stream) -> String {
 fn reason(probe: &Probe, stream: &Stream) -> String {
     let moving = probe.main_video().is_some();
     let reason = match &stream.content {
-        Content::Unreadable(_) if stream.end.is_none() => "a track without anything in it",
+        Content::Unreadable(_) if stream.end.is_none() => "an empty track",
         Content::Unreadable(why) => {
             let codec = &stream.codec;
             return match why.cause {
                 UnreadableCause::NoDecoder => format!("a codec that cannot be decoded: {codec}"),
                 UnreadableCause::NoParameters => {
-                    format!("{codec} that does not tell what a decoder has to know")
+                    format!("{codec} without the information that a decoder needs")
                 }
                 UnreadableCause::UnknownForm => {
-                    format!("{codec} in a form that cannot be decoded")
+                    format!("{codec} in a variant that cannot be decoded")
                 }
             };
         }
-        Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
+        Content::Video(_) if stream.end.is_none() => "a video track without pictures",
         Content::Video(_) => "another video track: one is encoded, the default or the largest",
         Content::Audio(_) | Content::Subtitle { .. } if probe.is_of_other_programme(stream) => {
             "another programme of the transport stream"
         }
-        Content::Audio(_) if !audio::is_usable(stream) => {
-            "an audio track with next to nothing in it"
-        }
+        Content::Audio(_) if !audio::is_usable(stream) => "an audio track that is almost empty",
         Content::Audio(_) => "one audio track more than a player's menu can show",
         Content::Subtitle { bitmap: true } => "subtitles that are pictures, not text",
-        Content::Subtitle { bitmap: false } => "subtitles whose text is not taken over",
-        Content::Cover if moving => "an attached picture: the video has pictures of its own",
+        Content::Subtitle { bitmap: false } => "subtitles whose text cannot be converted",
+        Content::Cover if moving => "an attached picture: the file has video",
         Content::Cover => "an attached picture, not a video",
-        Content::Data => "data that players have no use for",
+        Content::Data => "data that players do not use",
     };
 
     reason.to_owned()
@@ -128,10 +126,10 @@ mod tests {
         assert_eq!(
             names,
             [
-                "track 1: an attached picture: the video has pictures of its own",
-                "track 3: data that players have no use for",
+                "track 1: an attached picture: the file has video",
+                "track 3: data that players do not use",
                 "track 4: a codec that cannot be decoded: apac",
-                "track 5: apac in a form that cannot be decoded"
+                "track 5: apac in a variant that cannot be decoded"
             ]
         );
     }

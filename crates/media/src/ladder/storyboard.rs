@@ -15,8 +15,8 @@ const MAX_TILES: u64 = 600;
 /// Longest side of a tile, in pixels.
 const MAX_TILE_SIDE: u32 = 192;
 
-/// Tiles beside each other, and above each other, in a full sheet: at most 1920 pixels each way,
-/// which any device can decode.
+/// Columns and rows of tiles in a full sheet: at most 1920 pixels in each direction, which any
+/// device can decode.
 const SHEET_SIDE_TILES: u32 = 10;
 
 /// The end of a video may be two frames earlier than planned. No tile is planned there, so that

@@ -62,7 +62,7 @@ pub fn renditions(probe: &Probe) -> Subtitles {
             subtitles.leave(
                 stream,
                 "bitmap_subtitles_ignored",
-                "It holds pictures of text, not text.",
+                "It contains pictures of text, not text.",
             );
         } else if !TEXT_CODECS.contains(&stream.codec.as_str()) {
             subtitles.leave(
@@ -74,7 +74,7 @@ pub fn renditions(probe: &Probe) -> Subtitles {
             subtitles.leave(
                 stream,
                 "subtitles_left_out",
-                &format!("At most {MAX_TRACKS} tracks of subtitles are kept."),
+                &format!("At most {MAX_TRACKS} subtitle tracks are kept."),
             );
         } else {
             subtitles.add(stream, &mut labels);

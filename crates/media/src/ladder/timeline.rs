@@ -6,18 +6,18 @@ use streams::plan::{Segment, Timeline};
 
 use super::frame_rate::is_fast;
 
-/// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
+/// Audio may begin this many seconds before the video without moving zero: it is cut there.
 const MAX_AUDIO_HEAD_START: (i64, i64) = (1, 10);
 
 /// Seconds of error that floating point leaves of an exact number.
 const ROUNDING_SECONDS: f64 = 1e-6;
 
-/// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one
-/// of pictures.
+/// Seconds of audio in an AAC frame at 48 kHz: an audio segment may be longer than a video segment
+/// by this much.
 const AAC_FRAME_SECONDS: f64 = 1024.0 / 48_000.0;
 
-/// Seconds by which pictures and sound may end apart without either being padded: sound then ends
-/// where the pictures do.
+/// Seconds by which the ends of video and audio may differ without padding: audio then ends where
+/// the video ends.
 pub(super) const MAX_END_DIFFERENCE_SECONDS: f64 = 0.1;
 
 /// Seconds; no shorter last segment is made: hls.js 1.7.4 never ends behind one of a frame or two.
@@ -28,8 +28,8 @@ const END_TOLERANCE_FRAMES: f64 = 2.0;
 
 /// The timeline of a source with pictures.
 ///
-/// Zero is the first picture. Where sound begins more than 0.1 s earlier, zero is the start of the
-/// sound, moved back by less than a frame so that the pictures stay on the grid.
+/// Zero is the first picture. If audio begins more than 0.1 s earlier, zero is the start of the
+/// audio, moved back by less than a frame so that the pictures stay on the grid.
 #[must_use]
 pub fn with_pictures(
     first_picture: Rational,
@@ -54,7 +54,7 @@ pub fn with_pictures(
     }
 }
 
-/// The timeline of a source without pictures: zero is the first sound.
+/// The timeline of a source without video: zero is the first audio sample.
 #[must_use]
 pub const fn sound_alone(first_sound: Rational, container_start: Rational) -> Timeline {
     Timeline {
@@ -80,7 +80,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The grid of segments and groups of pictures of about so many seconds.
+    /// The grid of segments and groups of pictures of about this many seconds.
     #[must_use]
     pub fn new(rate: Rational, segment_seconds: u32, gop_seconds: u32) -> Self {
         let frames = rate.as_f64() * f64::from(gop_seconds.max(1));
@@ -104,9 +104,8 @@ impl Grid {
         (seconds * self.rate.as_f64()).round().max(0.0) as u64
     }
 
-    /// The frames of a programme whose pictures and sound end so many seconds from zero: those of
-    /// the pictures, or as many as reach to the end of the sound where that is well behind them. At
-    /// least one.
+    /// The frames of a programme whose video and audio end this many seconds from zero: those of
+    /// the video, or as many as reach the end of the audio if that is well after it. At least one.
     #[must_use]
     pub fn programme(&self, pictures: f64, sound: f64) -> u64 {
         let frames = self.frame_at(pictures).max(1);
@@ -116,7 +115,7 @@ impl Grid {
         (sound * self.rate.as_f64() - ROUNDING_SECONDS).ceil() as u64
     }
 
-    /// Seconds that so many frames last.
+    /// Seconds that this many frames last.
     #[must_use]
     pub fn seconds(&self, frames: u64) -> f64 {
         frames as f64 / self.rate.as_f64()
@@ -129,7 +128,7 @@ impl Grid {
         seconds.unwrap_or(Rational::whole(4))
     }
 
-    /// The segments of a programme of so many frames.
+    /// The segments of a programme of this many frames.
     #[must_use]
     pub fn segments(&self, frames: u64) -> Segment {
         segments(

@@ -20,11 +20,12 @@ const BLOCK: usize = RATE / BLOCKS_PER_SECOND as usize;
 /// Seconds of a recording.
 const LENGTH: f32 = 900.0;
 
-/// By how much a frame may come out quieter than it went in: 2.5 dB, where ffmpeg's encoder was
-/// never further off than 1.7 dB.
+/// How much quieter than its input a frame may be: 2.5 dB, while the encoder of ffmpeg never
+/// differed by more than 1.7 dB.
 const QUIETER: f32 = 0.75;
 
-/// The noise of the coder beside the sound around it, as amplitude: far more than ffmpeg's.
+/// The noise of the encoder relative to the sound around it, as amplitude: far more than that of
+/// ffmpeg.
 const NOISE: f32 = 0.3;
 
 /// Numbers that only look random.
@@ -115,7 +116,7 @@ impl Recording {
         self
     }
 
-    /// A sound of equal length again and again, each so far from its whole half second.
+    /// A sound of equal length, repeated, each time at this distance from its whole half second.
     fn every(mut self, period: f32, offset: f32, length: f32, sound: Sound) -> Self {
         let mut time = period;
         while time < LENGTH - period {
@@ -306,15 +307,15 @@ fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
     ]
 }
 
-/// What a coder makes of it: as loud or a little quieter frame by frame, with noise that follows
-/// the sound over the frames around.
+/// The output of an encoder: as loud or a little quieter, frame by frame, with noise that follows
+/// the sound over the surrounding frames.
 fn coded(given: &[f32], dice: &mut Dice) -> Vec<f32> {
     let power = |frame: &[f32]| frame.iter().map(|sample| sample * sample).sum::<f32>();
     let powers: Vec<f32> = given.chunks(AAC_FRAME).map(power).collect();
 
     let mut made = Vec::with_capacity(given.len());
     for (i, frame) in given.chunks(AAC_FRAME).enumerate() {
-        // The window of AAC spans two frames, so noise reaches into the frames beside the sound.
+        // The window of AAC spans two frames, so noise reaches into the frames next to the sound.
         let around = &powers[i.saturating_sub(1)..(i + 2).min(powers.len())];
         let level = (around.iter().sum::<f32>() / (AAC_FRAME * around.len()) as f32).sqrt();
         let gain = dice.between(QUIETER, 1.02);
@@ -369,8 +370,8 @@ fn is_refused(made: &[f32], source: &[Level]) -> bool {
     is_lost(&heard)
 }
 
-/// Where two seconds hold the most blocks that can be heard, of twenty places; nothing where there
-/// is nothing to be heard anywhere.
+/// The place, out of twenty, where two seconds have the most audible blocks; none if nothing is
+/// audible anywhere.
 fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
     let audible = |sample: &usize| {
         let blocks = sample.div_ceil(BLOCK)..(sample + 2 * RATE) / BLOCK;

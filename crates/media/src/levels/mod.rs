@@ -1,11 +1,11 @@
-//! Levels of sound: what was made beside what it was made of, block by block. Pure.
+//! Levels of audio: the output compared with its input, block by block. Pure.
 //!
-//! Both sides are measured alike: only what lies below [`band`], in blocks of half a second that
-//! begin at whole halves of a second of the output's timeline. A block of the one is compared with
-//! the block of the same number of the other, so that a pause that begins or ends at the edge of a
-//! block lies on the same side of it in both. What AAC spreads over an edge is a small part of a
-//! block: over sounds of all kinds no block came out of ffmpeg's encoder by more than 2 dB quieter
-//! than it went in.
+//! Both sides are measured in the same way: only frequencies below [`band`], in blocks of half a
+//! second that begin at multiples of half a second of the output's timeline. A block of the one is
+//! compared with the block of the same number of the other, so that a pause that begins or ends at
+//! the edge of a block is on the same side of it in both. What AAC spreads over an edge is a small
+//! part of a block: in tests with many kinds of sound, the encoder of ffmpeg made no block more
+//! than 2 dB quieter than its input.
 
 use std::ops::Range;
 
@@ -17,17 +17,17 @@ pub const BLOCKS_PER_SECOND: u32 = 2;
 /// What counts as silence, in dB relative to full scale.
 const SILENCE_DB: f64 = -120.0;
 
-/// Mean level of a block or a track that anyone hears, in dB.
+/// Lowest mean level of an audible block or track, in dB.
 const AUDIBLE_DB: f64 = -60.0;
 
-/// How much quieter than what it was made of sound is that is gone, in dB.
+/// How much quieter than its input audio is when it counts as lost, in dB.
 const GONE_DB: f64 = 20.0;
 
-/// Seconds of lost sound that are a fault: of any two seconds so much is in whole blocks.
+/// Seconds of lost audio that are a fault: any two seconds contain this much in whole blocks.
 const MAX_LOST_SECONDS: f64 = 1.5;
 
-/// Blocks of a pause that count as lost with the sound around them or between, at most: of sound
-/// with long pauses, two lost seconds may hold a single click.
+/// Largest number of blocks of a pause that count as lost together with the audio around them: with
+/// long pauses, two lost seconds may contain a single click.
 const MAX_PAUSE_BLOCKS: u32 = 4;
 
 /// Blocks that cannot be measured where one piece of a track ends and the next one begins, at most.
@@ -43,7 +43,7 @@ const MAX_BAND_HZ: u64 = 12_000;
 /// No bit rate makes ffmpeg's encoder keep less than this, in Hz.
 const MIN_BAND_HZ: u64 = 3_000;
 
-/// The level of one block of sound.
+/// The level of one block of audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
     /// Its number: when it begins, in halves of a second.
@@ -54,10 +54,10 @@ pub struct Level {
     rms: f32,
 }
 
-/// The highest frequency that is measured of sound with so many bits a second, in Hz; half as many
-/// samples a second hold it as are in a block. What lies above an encoder's cut-off is lost on
-/// purpose, and the lower the rate the lower the cut-off. As ffmpeg computes it
-/// (`AAC_CUTOFF_FROM_BITRATE`), though it keeps some more than that.
+/// The highest frequency that is measured in audio with this many bits a second, in Hz; half as
+/// many samples a second hold it as are in a block. An encoder drops everything above its cut-off
+/// on purpose, and the lower the rate, the lower the cut-off. This is the formula of ffmpeg
+/// (`AAC_CUTOFF_FROM_BITRATE`), which keeps slightly more than that.
 #[must_use]
 pub fn band(bitrate: u64, channels: u32) -> u32 {
     let each = (bitrate / u64::from(channels.max(1))).min(1_000_000);
@@ -131,8 +131,8 @@ pub fn within(levels: Vec<Level>, blocks: &Range<u32>) -> Vec<Level> {
     levels
 }
 
-/// Compares what was made with what it was made of, over the blocks that were measured of both;
-/// nothing where there are none. Both are in the order of time.
+/// Compares the output with its input, over the blocks that were measured in both; none if there
+/// are none. Both are in order of time.
 #[must_use]
 pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     let partner = |level: &Level| {
@@ -161,7 +161,7 @@ pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     })
 }
 
-/// Whether what was made is silent, as a whole or for seconds, where what it was made of is not.
+/// Whether the output is silent, completely or for some seconds, where its input is not.
 #[must_use]
 pub fn is_lost(heard: &SoundSample) -> bool {
     is_gone(heard.rms, heard.source_rms) || heard.silent_seconds >= MAX_LOST_SECONDS
@@ -171,7 +171,7 @@ fn is_gone(made: f64, source: f64) -> bool {
     source > AUDIBLE_DB && made < source - GONE_DB
 }
 
-/// Blocks of the stretches in which nothing is heard, though there was something to be heard.
+/// Blocks of the stretches that are silent although their input is audible.
 fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
     let mut silent = 0;
     let (mut lost, mut quiet) = (0, 0);
@@ -199,7 +199,7 @@ fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
     silent + silent_stretch(lost, quiet)
 }
 
-/// Blocks that count of a stretch without sound: none where it was a pause.
+/// Blocks of a silent stretch that count: none if it was a pause.
 fn silent_stretch(lost: u32, quiet: u32) -> u32 {
     if lost == 0 {
         0

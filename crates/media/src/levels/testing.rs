@@ -2,12 +2,11 @@
 
 use super::{AUDIBLE_DB, Level};
 
-/// By how much a block may come out quieter than it went in, in dB: ffmpeg's encoder was never
-/// further off than 1.7 dB.
+/// How much quieter than its input a block may be, in dB: the encoder of ffmpeg never differed by
+/// more than 1.7 dB.
 pub const QUIETER_DB: f64 = -2.5;
 
-/// By how much the worst block comes out quieter than it went in, in dB, of those that can be
-/// heard.
+/// How much quieter than its input the worst audible block is, in dB.
 #[must_use]
 pub fn worst_block(made: &[Level], source: &[Level]) -> f64 {
     let beside = |level: &Level| {

@@ -24,7 +24,7 @@ impl Bandwidth {
         let average = all.rate(timescale);
 
         let target = u64::from(target_duration) * u64::from(timescale);
-        // Every run is looked at, not only neighbours of one length: a peak may lie in any of them.
+        // Every run is checked, not only neighbours of one length: a peak may be in any of them.
         let peak = (0..segments.len())
             .flat_map(|first| runs_from(&segments[first..], target))
             .map(|run| run.rate(timescale))

@@ -1,7 +1,7 @@
 //! I-frame playlists (RFC 8216bis section 4.4.3.6): the key frames of a rendition, for fast
 //! forward, rewind and scrubbing.
 //!
-//! They name ranges of the segments that are there already, so they cost nothing but themselves.
+//! They name ranges of existing segments, so they need no additional media.
 
 use std::fmt::{self, Display};
 

@@ -29,7 +29,7 @@ pub struct LiveSegment {
 }
 
 impl LiveSegment {
-    /// A segment of so many ticks, `timescale` of which are a second.
+    /// A segment of this many ticks, at `timescale` ticks per second.
     #[must_use]
     pub fn new(uri: String, ticks: u64, timescale: u32) -> Self {
         Self {
@@ -73,8 +73,8 @@ impl LivePlaylist {
             sealed: text.lines().any(|line| line == "#EXT-X-ENDLIST"),
         };
 
-        // Only a text that is written again byte for byte is ours: a player must never see a line
-        // change.
+        // Only a text that can be written again byte for byte is accepted: a player must never see
+        // a line change.
         (playlist.to_string() == text).then_some(playlist)
     }
 }

@@ -1,4 +1,4 @@
-//! Multivariant playlists (RFC 8216bis section 4.4.6): every variant of a job, and the sound and
+//! Multivariant playlists (RFC 8216bis section 4.4.6): every variant of a job, and the audio and
 //! subtitles they share.
 
 use std::fmt::{self, Display};
@@ -30,7 +30,7 @@ pub struct Multivariant {
     pub iframes: Vec<IframeVariant>,
 }
 
-/// Encodings of all tracks of sound that a player may switch between while it plays.
+/// Encodings of all audio tracks between which a player may switch during playback.
 struct Group<'a> {
     id: &'static str,
     /// Every track, in the order of the playlist: the RFC wants equal sets of tracks in all groups.
@@ -101,7 +101,7 @@ impl Multivariant {
             .collect()
     }
 
-    /// One track of sound alone needs no group: it is the variant.
+    /// A single audio track without video needs no group: it is the variant.
     fn names_groups(&self, groups: &[Group<'_>]) -> bool {
         !self.variants.is_empty() || self.audios.len() > 1 || groups.len() > 1
     }

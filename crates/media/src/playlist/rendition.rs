@@ -1,9 +1,9 @@
-//! `EXT-X-MEDIA` lines (RFC 8216bis section 4.4.6.1): the sound and subtitles that variants share.
+//! `EXT-X-MEDIA` lines (RFC 8216bis section 4.4.6.1): the audio and subtitles that variants share.
 
 use super::attributes::Attributes;
 use super::bandwidth::Bandwidth;
 
-/// The group every variant has its sound from, in stereo.
+/// The group of the stereo audio of every variant.
 pub(super) const STEREO_GROUP: &str = "audio";
 
 /// The group of the variants for players with more than two loudspeakers.
@@ -32,7 +32,7 @@ pub(super) fn closed_captions() -> Attributes {
         .quoted("INSTREAM-ID", "CC1")
 }
 
-/// One track of sound, as one or two streams.
+/// One audio track, as one or two streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioMedia {
     /// What a player's menu shows; no two tracks may share it.
@@ -41,9 +41,9 @@ pub struct AudioMedia {
     pub language: Option<String>,
     /// Whether players start with it. At most one may be.
     pub default: bool,
-    /// Whether it describes what is to be seen, for those who cannot see it.
+    /// Whether it describes what is visible, for people who cannot see it.
     pub describes_video: bool,
-    /// Whether it is someone talking about the programme: nothing a player may pick by itself.
+    /// Whether it is a commentary, which a player must not select automatically.
     pub commentary: bool,
     /// The track in stereo.
     pub stereo: AudioStream,
@@ -51,7 +51,7 @@ pub struct AudioMedia {
     pub surround: Option<AudioStream>,
 }
 
-/// One encoding of a track of sound.
+/// One encoding of an audio track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioStream {
     /// Its media playlist, relative to the multivariant playlist.
@@ -77,7 +77,7 @@ pub struct SubtitleMedia {
     pub default: bool,
     /// Whether it holds only what everyone must read.
     pub forced: bool,
-    /// Whether it also describes what is to be heard, for those who cannot hear it.
+    /// Whether it also describes sounds, for people who cannot hear them.
     pub hearing_impaired: bool,
 }
 
@@ -90,8 +90,8 @@ impl AudioMedia {
         }
     }
 
-    /// Whether a player may pick the track by the viewer's language and needs: not commentary, and
-    /// of several tracks it could not tell apart only the first.
+    /// Whether a player may select the track by the language and needs of the viewer: not
+    /// commentary, and of several tracks that it cannot distinguish only the first.
     pub(super) fn autoselect(&self, before: &[Self]) -> bool {
         let alike = |other: &Self| {
             !other.commentary
@@ -102,8 +102,8 @@ impl AudioMedia {
         self.default || (!self.commentary && !before.iter().any(alike))
     }
 
-    /// The line for one of its streams in the group `group`. In all groups a track's lines are
-    /// equal but for what the RFC allows.
+    /// The line for one of its streams in the group `group`. In all groups the lines of a track are
+    /// equal, except for the differences that the RFC allows.
     pub(super) fn attributes(
         &self,
         group: &str,
@@ -137,8 +137,8 @@ impl SubtitleMedia {
         }
     }
 
-    /// Whether a player may pick the track by the viewer's language and needs: of several it could
-    /// not tell apart only the first.
+    /// Whether a player may select the track by the language and needs of the viewer: of several
+    /// that it cannot distinguish only the first.
     pub(super) fn autoselect(&self, before: &[Self]) -> bool {
         let alike = |other: &Self| {
             other.language == self.language

@@ -38,9 +38,9 @@ pub struct IframeVariant {
     pub bandwidth: Bandwidth,
 }
 
-/// The sound and subtitles a variant is played with.
+/// The audio and subtitles with which a variant is played.
 pub(super) struct PlayedWith<'a> {
-    /// The group of sound and the largest rates in it.
+    /// The audio group and the largest rates in it.
     pub(super) audio: Option<(&'a str, Bandwidth)>,
     /// The codec of the pictures, where there are any, and each of the group's once.
     pub(super) codecs: String,
@@ -70,8 +70,7 @@ impl PlayedWith<'_> {
             .maybe_quoted("SUBTITLES", self.subtitles)
     }
 
-    /// The attributes of a variant that is nothing but sound; `rates` are those of the group's
-    /// largest.
+    /// The attributes of an audio-only variant; `rates` are the largest of the group.
     pub(super) fn sound_alone(&self, rates: Bandwidth) -> Attributes {
         self.groups(self.rates(rates))
     }

@@ -15,7 +15,7 @@ pub struct Decoded {
 }
 
 /// Reads bytes as UTF-8; where they are not, in the character set that was usual for `language`, an
-/// RFC 5646 tag. Each line is read by itself, since some files mix character sets.
+/// RFC 5646 tag. Each line is read separately, because some files mix character sets.
 #[must_use]
 pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -5,8 +5,8 @@
 /// The spans that are kept.
 const KEPT_SPANS: [&str; 3] = ["b", "i", "u"];
 
-/// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen
-/// in it. `drawings` says whether it may hold vector drawings of ASS, which ffmpeg takes for text.
+/// The text of a cue from its raw lines, as one or more lines; none if it has no visible text.
+/// `drawings` says whether it may contain vector drawings of ASS, which ffmpeg treats as text.
 #[must_use]
 pub fn clean_cue(lines: &[String], drawings: bool) -> Option<String> {
     let mut markup = Markup::default();

@@ -63,8 +63,8 @@ pub fn align_to_timeline(raw: &[RawCue], shift: TimeOffset) -> Vec<Cue> {
     cues.filter(|cue| cue.end > cue.start).collect()
 }
 
-/// When the first of some cues ends, in milliseconds. Without a believable end of its own, when the
-/// next one begins.
+/// When the first of some cues ends, in milliseconds. If it has no plausible end, when the next one
+/// begins.
 fn end(cues: &[&RawCue]) -> i64 {
     let first = cues[0];
     if first.end > first.start && first.end - first.start < ENDLESS_MS {

@@ -9,10 +9,10 @@ pub enum ForbiddenSource {
     /// It carries a user name or a password.
     #[error("the file_url must not carry a user name or password")]
     Credentials,
-    /// Its host, with its port, is none of ours.
+    /// Its host, with its port, does not serve the source buckets.
     #[error("the file_url names the host {0}, which does not serve the source buckets")]
     Host(String),
-    /// Its bucket is none of ours.
+    /// Its bucket is not a source bucket.
     #[error("the file_url names the bucket {0}, which is not one of SOURCE_BUCKETS")]
     Bucket(String),
     /// Its key cannot be one of an upload.

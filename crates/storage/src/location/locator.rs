@@ -1,4 +1,4 @@
-//! From a `file_url` to an object of ours.
+//! From a `file_url` to an object in a source bucket.
 
 use percent_encoding::percent_decode_str;
 use streams::upload::SourceObject;
@@ -10,7 +10,7 @@ use super::service::{Service, Site};
 /// The longest key S3 knows, in bytes.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// Tells which objects the URLs of events mean.
+/// Resolves the URLs of events to objects.
 #[derive(Debug, Clone)]
 pub struct Locator {
     buckets: Vec<String>,
@@ -73,7 +73,7 @@ impl Locator {
         self.object(bucket, key.into_owned())
     }
 
-    /// An object, where its bucket is one of ours and its key can be one of an upload.
+    /// An object, if its bucket is a source bucket and its key can be that of an upload.
     fn object(&self, bucket: &str, key: String) -> Result<SourceObject, ForbiddenSource> {
         if !self.allows(bucket) {
             return Err(ForbiddenSource::Bucket(quote(bucket)));

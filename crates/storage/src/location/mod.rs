@@ -1,7 +1,7 @@
 //! What an upload event may name as its source: `file_url` to bucket and key. Pure.
 //!
-//! A URL only names an object here; it is never fetched. So the question is not whether it answers
-//! but whether it means a bucket of ours, and everything that does not is refused.
+//! A URL only names an object here; it is never fetched. So it does not have to answer; it has to
+//! name a source bucket, and everything else is refused.
 
 mod address;
 mod forbidden;

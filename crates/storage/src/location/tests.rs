@@ -167,7 +167,7 @@ fn a_foreign_bucket_is_refused() {
         );
     }
 
-    // The host of another bucket does not serve ours.
+    // The host of another bucket does not serve this one.
     let url = "https://other.s3.us-east-1.amazonaws.com/media/a.mp4";
     assert!(matches!(aws().locate(url), Err(ForbiddenSource::Host(_))));
 }

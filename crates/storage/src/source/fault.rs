@@ -11,8 +11,8 @@ use crate::StorageError;
 pub struct SourceFault {
     /// Where the block begins that could not be read, in bytes.
     pub offset: u64,
-    /// What went wrong: it tells a changed or missing source, denied access and an unreachable
-    /// service apart.
+    /// What went wrong: it distinguishes a changed or missing source, denied access and an
+    /// unreachable service.
     pub error: Arc<StorageError>,
 }
 

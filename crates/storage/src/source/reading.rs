@@ -17,15 +17,15 @@ use crate::StorageError;
 /// bytes of a header or of an index; fetching ahead of those would be wasted.
 const SEQUENTIAL_BLOCKS: usize = 2;
 
-/// A reader: the blocks it waits for, first to last, and where it stands.
+/// A reader: the blocks it waits for, first to last, and its position.
 struct RangeReader {
     served: Arc<SharedSource>,
     position: u64,
     end: u64,
     /// The index of the first block that is not under way yet.
     next: u64,
-    /// Blocks under way. Each is a task, so that it goes on while the client is slow and another
-    /// reader waits for the same block; when the client leaves it is aborted.
+    /// Blocks that are being read. Each is a task, so it continues while the client is slow and
+    /// another reader waits for the same block; it is aborted when the client leaves.
     under_way: VecDeque<Fetch>,
     taken: usize,
 }
@@ -65,7 +65,7 @@ impl RangeReader {
         let Some(fetch) = self.under_way.pop_front() else {
             return Ok(None);
         };
-        // A fetch can only fail to come back by a panic or by the end of the runtime.
+        // A fetch can only fail to return because of a panic or the end of the runtime.
         let block = fetch.await.map_err(io::Error::other)?;
         let block = block.map_err(|error| self.fault(error))?;
 

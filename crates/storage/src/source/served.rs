@@ -76,7 +76,7 @@ impl SharedSource {
         self.source.size
     }
 
-    /// Tells when answers that are under way shall end.
+    /// Signals when open answers must end.
     pub(super) const fn stopped(&self) -> &CancellationToken {
         &self.stopped
     }
@@ -106,7 +106,7 @@ impl SharedSource {
         }
     }
 
-    /// Holds answers back, or lets them go on.
+    /// Pauses answers, or lets them continue.
     pub(super) fn hold(&self, held: bool) {
         self.held
             .send_if_modified(|now| std::mem::replace(now, held) != held);
@@ -130,7 +130,7 @@ impl SharedSource {
 
     /// Waits while answers are held back.
     pub(super) async fn wait_until_released(&self) {
-        // The sender is in the same value, so it is there as long as we are.
+        // The sender is in the same value, so it exists as long as this value.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
 

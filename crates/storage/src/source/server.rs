@@ -24,7 +24,7 @@ use super::range::{RequestedRange, parse_range};
 use super::reading::read;
 use super::served::{SharedSource, SourceReport};
 
-/// How long closing waits for connections that were told to end.
+/// How long closing waits for connections that were asked to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of an answer the kernel may take before the client reads it, in bytes. ffmpeg asks for
 /// everything up to the end and leaves when it has enough; what lies in the buffer then was fetched
@@ -72,8 +72,8 @@ impl SourceServer {
         })
     }
 
-    /// Where the source is: the only address that answers anything but 404. Holds no credential,
-    /// but whoever knows it can read the source.
+    /// Where the source is: the only address that answers anything but 404. It contains no
+    /// credential, but anyone who knows it can read the source.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -98,13 +98,13 @@ impl SourceServer {
         self.served.fault().cloned()
     }
 
-    /// Holds answers back, or lets them go on: whoever reads waits for the next block meanwhile.
+    /// Pauses answers, or lets them continue: a reader waits for the next block meanwhile.
     pub fn hold(&self, held: bool) {
         self.served.hold(held);
     }
 
-    /// Counts what the client was given. While it is held back the count moves too: that the client
-    /// stands still is then our doing.
+    /// Counts the bytes sent to the client. While answers are paused the count increases, too,
+    /// because then the client is not the cause of the pause.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.served.work()
@@ -160,7 +160,7 @@ fn path(key: &str) -> String {
 async fn answer(State(served): State<Arc<SharedSource>>, headers: HeaderMap) -> Response {
     served.count_request();
     if served.fault().is_some() {
-        // The task has failed already; the sooner its ffmpeg notices the better.
+        // The task has already failed; its ffmpeg should notice as soon as possible.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
 

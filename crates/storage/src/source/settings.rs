@@ -16,7 +16,7 @@ pub struct SourceSettings {
 }
 
 impl SourceSettings {
-    /// The defaults, with a block timed out after three stalls of a transfer where that is sooner.
+    /// The defaults, with a block timeout of three stalls of a transfer if that is shorter.
     #[must_use]
     pub fn for_stalls_of(stall_timeout: Duration) -> Self {
         let defaults = Self::default();

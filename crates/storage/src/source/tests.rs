@@ -429,7 +429,7 @@ async fn a_reader_that_is_held_back_waits_and_then_gets_the_rest() {
     );
     assert_eq!(server.bytes_served(), 0);
 
-    // Whoever watches the reader for headway must not take it for hung.
+    // A watchdog of the reader must not take it for hung.
     assert!(server.work() < server.work());
 
     server.hold(false);

@@ -1,4 +1,4 @@
-//! Samples of audio: how loud it is, block by block, beside the encoder's input.
+//! Samples of audio: its level, block by block, compared with the input of the encoder.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use crate::job::failure::Failure;
 /// Segments that are decoded in one piece.
 const SEGMENTS_PER_PIECE: usize = 15;
 
-/// Pieces of a rendition that are decoded: all of a quarter of an hour, and of what is longer
-/// pieces from everywhere.
+/// Pieces of a rendition that are decoded: all of it up to a quarter of an hour, and pieces spread
+/// over longer ones.
 const MAX_PIECES: usize = 16;
 
 /// The audio that is compared.
@@ -70,9 +70,9 @@ impl<'a> AudioSamples<'a> {
         }
     }
 
-    /// Reads back all that was uploaded, and compares the levels of the audio with those the
-    /// encoder was given. One piece after the other: what is read and open at a time is no more for
-    /// long audio than for short.
+    /// Reads back everything that was uploaded, and compares the levels of the audio with those of
+    /// the input of the encoder. The pieces are read one after the other, so that long audio needs
+    /// no more memory than short audio.
     pub(in crate::pipeline::encode) async fn verify_and_compare(
         &self,
         readback: &Readback<'_>,
@@ -188,7 +188,7 @@ async fn measure_levels(
 mod tests {
     use super::*;
 
-    /// So many segments of 188 AAC frames.
+    /// This many segments of 188 AAC frames.
     fn track(count: u32) -> Vec<SegmentOutput> {
         let segment = |n: u32| SegmentOutput {
             n,

@@ -1,4 +1,5 @@
-//! Evidence: what was uploaded, read back from the bucket, beside what it was encoded from.
+//! Evidence: the uploaded output, read back from the bucket, compared with the input of the
+//! encoder.
 //!
 //! In reading order: `video` and `audio` choose samples and measure them; `readback` reads the
 //! objects they look into; `plane` (pure) is the measure of pictures. That of audio is

@@ -1,5 +1,5 @@
-//! Reads uploaded objects back: everything is hashed, and what holds samples is kept in the
-//! directory of the task to be looked into.
+//! Reads uploaded objects back: everything is hashed, and files with samples are kept in the
+//! directory of the task for the checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -115,7 +115,7 @@ impl Readback<'_> {
             }
             Ok(found) => {
                 let what = found.map_or("missing".to_owned(), |found| {
-                    format!("{} bytes of another content", found.size)
+                    format!("{} bytes with other content", found.size)
                 });
                 let text = format!("{} was written but is {what}.", object.key);
                 Err(Failure::new(Code::StorageUnavailable, text))
@@ -207,7 +207,7 @@ impl Readback<'_> {
         if exit.code() == Some(Code::DiskFull) {
             return Err(Failure::from_code(Code::DiskFull));
         }
-        let text = "What was written does not decode when it is read back.";
+        let text = "The output cannot be decoded when it is read back.";
         Err(
             Failure::new(Code::VerificationFailed, text).with_evidence(RunEvidence {
                 argv,

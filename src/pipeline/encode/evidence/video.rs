@@ -111,7 +111,7 @@ fn compare_frames(
     let whole = picture * samples.len();
     if made.len() != whole || reference.len() != whole {
         let text = format!(
-            "{}: of {} frames to compare, {} bytes could be decoded of what was made and {} of what it was made of, instead of {whole}.",
+            "{}: of {} frames to compare, {} bytes could be decoded from the output and {} from its input, instead of {whole}.",
             rung.name,
             samples.len(),
             made.len(),

@@ -1,4 +1,4 @@
-//! However the log is cut into batches, and whatever of it comes again, the rows are the same.
+//! However the log is divided into batches, and whatever is delivered again, the rows are the same.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

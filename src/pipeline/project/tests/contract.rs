@@ -226,7 +226,7 @@ async fn a_file_follows_only_its_newest_job() {
         assert_eq!(
             rows.jobs[1].status.as_deref(),
             Some("completed"),
-            "the job itself goes on"
+            "the job itself continues"
         );
 
         tables.apply(&[completed(5, "new", "f", true)]).await;

@@ -1,5 +1,5 @@
-//! The counts beside the checkpoint: each job once, whatever restarts, and whatever the log
-//! forgets.
+//! The counts in the checkpoint table: each job once, whatever restarts, and whatever is removed
+//! from the log.
 
 use jetstream::Log;
 use jetstream::testing::{Server, publish};

@@ -19,7 +19,7 @@ pub(super) fn row_time(seq: u64) -> Option<NaiveDateTime> {
     Some(cut.parse().unwrap())
 }
 
-/// A fact of `job` about `file`, with these fields beside the common ones.
+/// A fact of `job` about `file`, with these fields in addition to the common ones.
 pub(super) fn fact(
     seq: u64,
     job: &str,
@@ -45,7 +45,7 @@ pub(super) fn accepted(seq: u64, job: &str, file: &str) -> StoredMessage {
     accepted_with(seq, job, file, &json!({}))
 }
 
-/// An `accepted` whose event has these fields beside or instead of the usual ones.
+/// An `accepted` whose event has these fields in addition to or instead of the usual ones.
 pub(super) fn accepted_with(seq: u64, job: &str, file: &str, event: &Value) -> StoredMessage {
     let mut upload = json!({
         "file_id": file, "name": "holiday.mp4", "mime_type": "video/mp4", "size": 1000, "file_url": "s3://b/holiday.mp4",

@@ -18,7 +18,7 @@ use crate::pipeline::project::{Position, Projector, progress, rebuild};
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A projector that runs until it is told to stop.
+/// A projector that runs until it is asked to stop.
 struct Running {
     position: watch::Receiver<Position>,
     stop: CancellationToken,
@@ -143,7 +143,7 @@ async fn two_projectors_and_a_rebuild_come_to_the_same_rows() {
         "rebuilt on empty tables of another kind"
     );
 
-    // The rebuild beside them is no trouble to live projectors.
+    // A concurrent rebuild does not disturb live projectors.
     let seq = publish(&log, &[accepted(0, "later", "f0")]).await;
     for projector in &mut projectors {
         projector.reaches(|at| at.seq == seq).await;

@@ -11,7 +11,7 @@ use super::super::order::ExpectedEnd;
 use super::super::publisher::{Published, Sent};
 use super::{Violation, all, of};
 
-/// The jobs that an event stands for: the one it names, else those of its file.
+/// The jobs of an event: the one it names, else those of its file.
 fn jobs_of<'a>(sent: &'a Sent, logs: &'a BTreeMap<JobId, JobLog>) -> Vec<&'a JobId> {
     let is_of_file = |log: &JobLog| {
         let accepted = log.first(FactKind::Accepted);
@@ -27,9 +27,9 @@ fn jobs_of<'a>(sent: &'a Sent, logs: &'a BTreeMap<JobId, JobLog>) -> Vec<&'a Job
     }
 }
 
-/// Every event that has neither one job that ended nor, where that is its expected end, a dead letter with
-/// its own bytes; and jobs and letters no one sent. `letters` are the origin sequence and body of
-/// each dead letter of an event.
+/// Every event without exactly one ended job or, if that is its expected end, a dead letter with
+/// its bytes; and jobs and dead letters without an event. `letters` are the origin sequence and
+/// body of each dead letter of an event.
 pub(in super::super) fn lost(
     published: &Published,
     logs: &BTreeMap<JobId, JobLog>,
@@ -74,21 +74,24 @@ pub(in super::super) fn lost(
     violations.extend(unknown.map(|job| of(job, "no one sent it")));
     if letters.len() > buried {
         violations.push(all(format!(
-            "{} events were buried, {buried} had to be",
+            "{} events became dead letters, {buried} had to",
             letters.len()
         )));
     }
     violations
 }
 
-/// Every job with a fact that was told twice, and every end that is not what its verdict decided.
+/// Every job with a fact that was published twice, and every end that differs from its verdict.
 pub(in super::super) fn ended_twice(logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (job, log) in logs {
         for kind in FactKind::VARIANTS {
             let times = log.all(*kind).count();
             if times > 1 {
-                violations.push(of(job, format!("{} was told {times} times", kind.as_str())));
+                violations.push(of(
+                    job,
+                    format!("{} was published {times} times", kind.as_str()),
+                ));
             }
         }
         let verdict = log.first(FactKind::Verdict).map(|told| &told.fact);
@@ -118,8 +121,8 @@ fn agree(verdict: &Verdict, ended: &Ended) -> bool {
     }
 }
 
-/// Every job that ended in another way than its source deserves, or than the one who canceled it
-/// was told.
+/// Every job with another result than its source should have, or than the answer to its
+/// cancellation said.
 pub(in super::super) fn wrong_ends(
     published: &Published,
     logs: &BTreeMap<JobId, JobLog>,
@@ -143,7 +146,7 @@ pub(in super::super) fn wrong_ends(
             };
             if !right {
                 let what = format!(
-                    "its expected end was {:?} (told canceled: {was_told}), it ended {:?}: {:?}",
+                    "its expected end was {:?} (answered as canceled: {was_told}), it ended {:?}: {:?}",
                     sent.expected_end, ended.outcome, ended.error
                 );
                 violations.push(of(job, what));
@@ -153,7 +156,7 @@ pub(in super::super) fn wrong_ends(
     violations
 }
 
-/// Every dead letter of anything but an event or a task of a job that failed. `dead` are their
+/// Every dead letter that is not of an event or of a task of a failed job. `dead` are their
 /// subjects.
 pub(in super::super) fn buried(dead: &[String], logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let failed = |subject: &str| {

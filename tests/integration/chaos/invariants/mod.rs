@@ -1,5 +1,5 @@
-//! What must be true however much was broken: pure functions of what was read afterwards, each of
-//! which names what violates it.
+//! What must be true however much was broken: pure functions of the state read afterwards, which
+//! return every violation.
 
 pub(super) mod ends;
 pub(super) mod output;

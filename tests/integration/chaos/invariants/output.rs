@@ -1,4 +1,4 @@
-//! What is public is whole, and nothing lies beside it.
+//! Public outputs are complete, and there are no other objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -205,8 +205,8 @@ fn wrong_owners(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violatio
     violations
 }
 
-/// Every object that no public output needs. What a later attempt than its receipt knows of wrote
-/// beside it may be that of a repair which is at work, and stays for a day.
+/// Every object that no public output needs. Objects of a later attempt than those in the receipt
+/// may belong to a running repair, and are kept for a day.
 pub(in super::super) fn orphans(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut needed = BTreeSet::new();
     let mut public = Vec::new();

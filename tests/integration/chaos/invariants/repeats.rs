@@ -11,7 +11,7 @@ use super::super::log::{JobLog, Start, TaskLog};
 use super::super::schedule::{Away, Injection};
 use super::{Violation, of};
 
-/// The figures beside the judgement.
+/// The figures for the report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in super::super) struct Figures {
     /// Starts of all tasks.
@@ -31,10 +31,10 @@ struct Run<'a> {
     start: &'a Start,
     /// The next start of its task.
     next: Option<&'a Start>,
-    /// When it was over: its result was stored or it was handed back, or the task was started
-    /// again, or had its result.
+    /// When it was over: its result was stored, it was released, or the task was started again or
+    /// already had its result.
     over: DateTime<Utc>,
-    /// Whether it was handed back.
+    /// Whether it was released.
     released: bool,
 }
 

@@ -14,7 +14,7 @@ pub(super) fn job() -> JobId {
     "j1".parse().unwrap()
 }
 
-/// So many seconds after the beginning.
+/// This many seconds after the beginning.
 pub(super) fn second(n: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(n)
 }

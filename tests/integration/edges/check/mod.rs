@@ -26,7 +26,7 @@ pub(crate) enum Check {
     Corners([Colour; 4]),
     /// The colours of bars from left to right in every rung, give or take so much.
     Bars(Vec<Colour>, u8),
-    /// So many bars of grey from left to right, each brighter than the one before; the one at
+    /// This many bars of grey from left to right, each brighter than the previous one; the one at
     /// `grey` within `range` of 255.
     Ramp {
         bars: usize,
@@ -37,15 +37,15 @@ pub(crate) enum Check {
     InSync(&'static [f64]),
     /// No frame of any rung is combed.
     NotCombed,
-    /// The tracks of sound in their order: language, and the tone each hums.
+    /// The audio tracks in order: language, and the tone of each.
     Tones(&'static [(Option<&'static str>, u32)]),
-    /// The tone on the left of the rendition of so many channels, by moment.
+    /// The tone on the left of the rendition with this many channels, by time.
     TonesAt(u32, &'static [(f64, u32)]),
     /// The tones on the left and on the right of the first rendition, which is the only one.
     Sides(u32, u32),
     /// The tone each channel of the 5.1 rendition hums.
     Surround([u32; 6]),
-    /// These tones can be heard in the first stereo rendition.
+    /// These tones are audible in the first stereo rendition.
     Mixed(&'static [u32]),
     /// How long the pictures last; nothing where there must be none.
     Pictures(Option<f64>),
@@ -53,12 +53,11 @@ pub(crate) enum Check {
     PicturesWithin(f64, f64),
     /// The white disc on grey that is to be seen at this moment is round.
     Disc(f64),
-    /// In the top rung at least so many pictures differ from the one before them.
+    /// In the top rung at least this many pictures differ from the previous one.
     Moves(usize),
-    /// How long the default track of sound lasts, from zero on; nothing where there must be none.
+    /// The length of the default audio track, from zero; none if there must be none.
     Sound(Option<f64>),
-    /// How long every rendition lasts, whether of pictures or of sound, by what is listed and by
-    /// what is in it.
+    /// The length of every rendition, video or audio, according to its playlist and to its content.
     Together(f64),
     /// This word is among the warnings.
     Warns(&'static str),
@@ -67,14 +66,14 @@ pub(crate) enum Check {
     /// Every rung carries this text as closed captions, and every variant says so; nothing where
     /// none may carry any.
     Captions(Option<&'static str>),
-    /// So many segments of pictures.
+    /// This many video segments.
     Segments(usize),
-    /// At least so many chunks, and progress of each task that never goes back.
+    /// At least this many chunks, and progress of each task that never decreases.
     Chunks(usize),
     /// A poster of this brightness at least, of 255.
     Poster(f64),
-    /// A storyboard of at least so many sheets, whose pictures follow each other from the first
-    /// moment to the last.
+    /// A storyboard of at least this many sheets, whose pictures are in order from the first moment
+    /// to the last.
     Sheets(usize),
     /// Subtitles in their order: language, and the cues.
     Subtitles(&'static [(Option<&'static str>, &'static [Cue])]),

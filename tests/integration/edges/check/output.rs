@@ -17,7 +17,7 @@ pub(crate) struct Output {
     pub(crate) planned: Planned,
     /// What the playlists lead to.
     pub(crate) published: Published,
-    /// The progress of each task in the order it was told: task and share of the job.
+    /// The progress of each task in the order it was published: task and share of the job.
     pub(crate) progress: Vec<(String, f64)>,
     /// What is in the head of each rung, from the top down.
     pub(crate) heads: Vec<Head>,
@@ -151,7 +151,7 @@ impl Output {
             .collect()
     }
 
-    /// The groups of sound in their order.
+    /// The audio groups in order.
     pub(crate) fn groups(&self) -> Vec<&str> {
         let mut groups: Vec<&str> = self
             .published
@@ -163,8 +163,7 @@ impl Output {
         groups
     }
 
-    /// The stereo tracks: how each is listed, where it is, and where it is to be had. Sound that is
-    /// alone is not listed.
+    /// The stereo tracks: how each is listed, and its playlists. Audio without video is not listed.
     pub(crate) fn sounds(&self) -> Vec<(Option<&Listing>, String)> {
         let listed = self
             .published

@@ -1,4 +1,4 @@
-//! What is wrong with the sound of an output.
+//! What is wrong with the audio of an output.
 
 use super::output::Output;
 use super::{equal, fault_unless};
@@ -26,7 +26,7 @@ pub(super) async fn in_sync(output: &Output, wanted: &[f64]) -> Vec<String> {
     faults
 }
 
-/// How a track of unknown language is listed (BCP 47); sound that is alone is not listed.
+/// How a track of unknown language is listed (BCP 47); audio without video is not listed.
 pub(super) const UNKNOWN: &str = "und";
 
 pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Vec<String> {
@@ -73,7 +73,7 @@ pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Ve
 pub(super) async fn tones_at(output: &Output, channels: u32, wanted: &[(f64, u32)]) -> Vec<String> {
     let listed = output.published.audio.iter();
     let of_channels = listed.filter(|audio| audio.listing.channels == Some(u64::from(channels)));
-    // Sound that is alone is not listed.
+    // Audio without video is not listed.
     let mut urls: Vec<_> = of_channels
         .map(|audio| audio.track.url.to_string())
         .collect();

@@ -81,7 +81,7 @@ pub(super) fn chunks(output: &Output, least: usize) -> Vec<String> {
         }));
     }
     faults.extend(fault_unless(!latest.is_empty(), || {
-        "no progress was told".to_owned()
+        "no progress was published".to_owned()
     }));
     faults
 }

@@ -1,6 +1,6 @@
-//! What pictures and sounds show, measured by ffmpeg and ffprobe at a path or URL.
+//! Measures of video and audio, taken by ffmpeg and ffprobe at a path or URL.
 //!
-//! Nothing here knows what is right. Each measure has tests that show it told of something wrong.
+//! Nothing here knows what is right. Each measure has tests which show that it detects an error.
 
 mod captions;
 mod image;

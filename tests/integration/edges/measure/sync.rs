@@ -7,7 +7,7 @@ use crate::harness::process::{command, output_of};
 /// Something shorter than this is a flicker of the one before, in seconds.
 const APART: f64 = 0.3;
 
-/// When something begins to be seen or heard, in seconds of the player's clock.
+/// When something becomes visible or audible, in seconds of the player's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Moments {
     /// The first picture of each flash.
@@ -78,8 +78,8 @@ async fn brightness(input: &str) -> Vec<u8> {
 
 impl Moments {
     /// What is wrong, where all of `wanted` should be seen and heard, pictures at a step of `frame`
-    /// seconds. Both may be late by less than a frame, since a start of sound alone is made up to
-    /// whole frames; but not apart.
+    /// seconds. Both may be late by less than a frame, because a start of audio only is padded to
+    /// whole frames; but they must not differ.
     pub(crate) fn faults(&self, wanted: &[f64], frame: f64) -> Vec<String> {
         let (tolerance, late) = (frame / 2.0 + 0.005, frame + 0.005);
         let mut faults = Vec::new();

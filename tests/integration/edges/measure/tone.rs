@@ -1,5 +1,4 @@
-//! Which tones are in a sound: each track of a test input hums its own, so that a track is known by
-//! its tone.
+//! Which tones are in an audio track: each track of a test input has its own, which identifies it.
 
 use crate::harness::process::{command, output_of};
 
@@ -50,8 +49,7 @@ pub(crate) async fn hearing(input: &str, seconds: f64) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// Which of `tones`, in Hz, is the loudest in these samples; nothing where none of them can be
-/// heard.
+/// Which of `tones`, in Hz, is the loudest in these samples; none if none of them is audible.
 pub(crate) fn loudest_tone(samples: &[f32], tones: &[u32]) -> Option<u32> {
     let levels = tones
         .iter()

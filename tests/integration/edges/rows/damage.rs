@@ -7,7 +7,7 @@ use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::mp4::{damage, rename_sample_entry};
 use crate::edges::row::{Expected, Row, completes, fails};
 
-/// Twelve seconds of picture and sound, its index at the end or before the media.
+/// Twelve seconds of video and audio, with the index at the end or before the media.
 fn film(flags: &str) -> Input {
     made(
         format!(
@@ -150,7 +150,7 @@ fn encrypted() -> Vec<Row> {
     ]
 }
 
-/// The arguments that attach a file so many times.
+/// The arguments that attach a file this many times.
 fn attachments(count: u32) -> String {
     let attach = |n| {
         format!(

@@ -1,4 +1,4 @@
-//! Where pictures, sound and the grid of segments end.
+//! Where video, audio and the grid of segments end.
 
 use crate::edges::check::Check::{self, NoWarning, Segments, Together, TonesAt, Warns};
 use crate::edges::input::{H264, made, moving, tone};

@@ -234,7 +234,7 @@ fn changing() -> Vec<Row> {
     ]
 }
 
-/// A piece of a transport stream that goes on where another one ended.
+/// A piece of a transport stream that continues where another one ended.
 fn piece(size: &str, from: f64) -> Input {
     made(
         format!(
@@ -245,7 +245,7 @@ fn piece(size: &str, from: f64) -> Input {
     )
 }
 
-/// Several tracks of pictures, of which one is the film.
+/// Several video tracks, one of which is the film.
 fn main_videos() -> Vec<Row> {
     let film = || {
         made(

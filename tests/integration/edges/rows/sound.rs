@@ -1,10 +1,10 @@
-//! Tracks of sound: none, some, many; and sound alone.
+//! Audio tracks: none, some, many; and audio without video.
 
 use crate::edges::check::Check::{self, Mixed, Pictures, Sound, Tones, Warns};
 use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::row::{Row, completes};
 
-/// A moving picture with these sounds, each an input of ffmpeg, all mapped in their order.
+/// A video with these audio tracks, each an input of ffmpeg, all mapped in order.
 fn film(sounds: &[String], behind: &str, extension: &'static str) -> Input {
     let maps: String = (0..=sounds.len())
         .map(|input| format!(" -map {input}"))
@@ -19,7 +19,7 @@ fn film(sounds: &[String], behind: &str, extension: &'static str) -> Input {
     )
 }
 
-/// A sound with one tone for each channel.
+/// An audio track with one tone for each channel.
 pub(crate) fn chord(tones: &[u32], layout: &str, seconds: f64) -> String {
     let channels: Vec<_> = tones
         .iter()
@@ -163,8 +163,7 @@ fn alone() -> Vec<Row> {
     ]
 }
 
-/// Rows of sound with pauses in which nothing at all is to be heard, and of sound that an encoder
-/// leaves out on purpose.
+/// Rows of audio with completely silent pauses, and of audio that an encoder drops on purpose.
 fn with_pauses() -> Vec<Row> {
     let row = |name, sound: &str| {
         let sound = format!("-f lavfi -i aevalsrc=exprs={sound}:s=48000:d=60");
@@ -195,7 +194,7 @@ fn with_pauses() -> Vec<Row> {
     ]
 }
 
-/// Rows of sound whose packets are long, or filled up at the end.
+/// Rows of audio whose packets are long, or padded at the end.
 fn of_any_packet() -> Vec<Row> {
     let row = |name, codec: &str, extension, seconds| {
         let input = film(&[tone(440, 3.03)], codec, extension);
@@ -235,7 +234,7 @@ fn of_any_packet() -> Vec<Row> {
     ]
 }
 
-/// Rows of sound alone with a picture on its cover, which becomes the poster.
+/// Rows of audio without video with a cover, which becomes the poster.
 pub(crate) fn covered() -> Vec<Row> {
     let covered = |codec: &str| {
         let cover = "-f lavfi -i color=orange:s=320x320:d=1";
@@ -262,8 +261,8 @@ pub(crate) fn covered() -> Vec<Row> {
     ]
 }
 
-/// A film of two pieces behind each other in a transport stream, whose sounds are made by these
-/// arguments of ffmpeg.
+/// A film of two consecutive pieces in a transport stream, whose audio is made by these arguments
+/// of ffmpeg.
 fn spliced(seconds: f64, sounds: [(String, &str); 2]) -> Input {
     let piece = |(k, (sound, codec)): (usize, (String, &str))| {
         let begin = 10.0 + k as f64 * seconds;
@@ -287,8 +286,8 @@ fn spliced_aac(seconds: f64, forms: [&str; 2]) -> Input {
     )
 }
 
-/// Rows of sound that changes its channels or its rate on the way, as at a splice of television or
-/// of a podcast.
+/// Rows of audio that changes its channels or its rate within the track, as at a splice of
+/// television or of a podcast.
 pub(crate) fn changing() -> Vec<Row> {
     const FILM: [u32; 6] = [300, 400, 500, 60, 700, 800];
     let six = |seconds| (chord(&FILM, "5.1", seconds), "-c:a ac3 -b:a 384k");
@@ -421,7 +420,7 @@ pub(crate) fn together() -> Vec<Row> {
     ]
 }
 
-/// Rows whose sixth channel is kept beside the stereo mix.
+/// Rows whose sixth channel is kept in addition to the stereo mix.
 pub(crate) fn surround() -> Vec<Row> {
     const TONES: [u32; 6] = [300, 400, 500, 60, 700, 800];
     let six = |behind: &str, extension| film(&[chord(&TONES, "5.1", 3.0)], behind, extension);

@@ -1,4 +1,4 @@
-//! Beep and flash: sound and pictures belong together, however a container times them.
+//! Beep and flash: audio and video stay in sync, however a container times them.
 
 use crate::edges::check::Check::{InSync, Rates, Warns};
 use crate::edges::input::{H264, Input, beeps, flashes, made};
@@ -13,14 +13,14 @@ const MOMENTS: &[f64] = &[2.002, 13.013, 24.024];
 /// The same at rates of whole numbers.
 const WHOLE: &[f64] = &[2.0, 13.0, 24.0];
 
-/// Where sound or pictures begin half a second before the other.
+/// Where audio or video begins half a second before the other.
 const LATER: &[f64] = &[2.5, 13.5, 24.5];
 
 fn shifted(moments: &[f64], by: f64) -> Vec<f64> {
     moments.iter().map(|moment| moment + by).collect()
 }
 
-/// Flashes and beeps at the same times; the pictures' and the sound's clocks begin so late.
+/// Flashes and beeps at the same times; the clocks of video and audio begin this late.
 fn both(
     rate: &str,
     moments: &[f64],
@@ -184,8 +184,8 @@ fn part(clock: u32, codecs: &str, extension: &'static str) -> Input {
     )
 }
 
-/// Recordings that were put together, and programmes that were changed: the clock starts again or
-/// jumps, the film goes on.
+/// Recordings that were joined, and programmes that were changed: the clock restarts or jumps, and
+/// the film continues.
 pub(crate) fn clocks() -> Vec<Row> {
     const FOUR: &[f64] = &[2.0, 8.0, 14.0, 20.0];
     let h264 = format!("{H264} -c:a aac");
@@ -225,7 +225,7 @@ pub(crate) fn clocks() -> Vec<Row> {
     ]
 }
 
-/// Rows whose sound changes its form halfway.
+/// Rows whose audio changes its format halfway.
 pub(crate) fn changing() -> Vec<Row> {
     let row = |name, forms| completes(name, spliced(forms), [InSync(&[2.0, 11.0, 15.0, 24.0])]);
     let late = ["-c:a ac3 -ac 2 -b:a 192k", "-c:a ac3 -ac 6 -b:a 384k"];
@@ -255,7 +255,7 @@ pub(crate) fn changing() -> Vec<Row> {
     ]
 }
 
-/// Two pieces of half the length in a transport stream, with sound of these forms.
+/// Two pieces of half the length in a transport stream, with audio in these formats.
 fn spliced(forms: [&str; 2]) -> Input {
     let half = LONG / 2.0;
     let piece = |(k, form): (usize, &str)| {
@@ -267,7 +267,7 @@ fn spliced(forms: [&str; 2]) -> Input {
     Input::Joined(forms.into_iter().enumerate().map(piece).collect())
 }
 
-/// Sound whose form is another one for so short that a look at a few places does not meet it: the
+/// Audio whose format differs for so short a time that checking a few places does not find it: the
 /// first attempt fails, the second expects it.
 fn interrupted() -> Input {
     let piece = |(begin, end, channels): (f64, f64, u32)| {

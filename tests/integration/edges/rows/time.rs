@@ -92,12 +92,12 @@ fn rates() -> Vec<Row> {
     ]
 }
 
-/// Pictures of which each differs from the one before.
+/// Pictures that all differ from the previous one.
 fn all_moving(size: &str, rate: &str, seconds: f64) -> String {
     format!("-f lavfi -i testsrc2=s={size}:r={rate}:d={seconds}")
 }
 
-/// Rates that the summary of a container tells wrong, and its packets right.
+/// Rates that are wrong in the summary of a container, and right in its packets.
 fn packet_times() -> Vec<Row> {
     let picked = |size, rate, seconds, frames: &str, extension| {
         let picture = all_moving(size, rate, seconds);

@@ -13,7 +13,7 @@ export function follow({ onSnapshot, onUpdates, onConnection }) {
   source.addEventListener("updates", (event) => onUpdates(JSON.parse(event.data)));
   source.addEventListener("error", () => {
     onConnection(false);
-    // The browser tries again by itself, except after an answer that was no event stream.
+    // The browser retries on its own, except after an answer that was not an event stream.
     if (source.readyState === EventSource.CLOSED) {
       setTimeout(() => follow({ onSnapshot, onUpdates, onConnection }), COME_BACK_AFTER_MS);
     }

@@ -13,7 +13,7 @@ const LABELS = {
 };
 const ENDED = new Set(["completed", "failed", "canceled"]);
 
-/** Shows jobs in `list`; tells through callbacks which one to play. */
+/** Shows jobs in `list`; reports through callbacks which one to play. */
 export class JobList {
   #list;
   #template;

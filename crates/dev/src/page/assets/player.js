@@ -130,7 +130,7 @@ export class Player {
   }
 }
 
-/** Whether six channels would be heard. */
+/** Whether six channels would be audible. */
 function playsSurround() {
   const audio = new AudioContext();
   const { maxChannelCount } = audio.destination;
@@ -138,7 +138,7 @@ function playsSurround() {
   return maxChannelCount >= 6;
 }
 
-/** hls.js takes a variant with 5.1 for its higher rate alone; who listens to two channels would load more than is heard. */
+/** hls.js selects a variant with 5.1 only for its higher rate; with two channels, a viewer would load more than is audible. */
 function dropSurround(hls) {
   const surround = new Set(hls.allAudioTracks.filter(({ channels }) => Number.parseInt(channels, 10) > 2).map(({ groupId }) => groupId));
   const isStereo = ({ audioGroups }) => !audioGroups?.some((group) => surround.has(group));

@@ -67,7 +67,7 @@ export class Uploads {
     }
   }
 
-  /** The transfer itself; `fetch` cannot tell how much was sent. Rejects with null when canceled. */
+  /** The transfer itself; `fetch` cannot report how much was sent. Rejects with null when canceled. */
   #transfer(upload) {
     const { file, card } = upload;
     return new Promise((resolve, reject) => {

@@ -21,7 +21,7 @@ use streams::upload::Priority;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// One source on its way to being output, in a folder of its own.
+/// One source while it is encoded, in its own folder.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) server: Server,
@@ -231,7 +231,7 @@ impl Bench {
             segments: segments.collect(),
         };
 
-        // A parser that is not ours has to take it as well.
+        // An independent parser has to accept it as well.
         hls_m3u8::MediaPlaylist::try_from(playlist.to_string().as_str()).unwrap();
         std::fs::write(self.path(name).join("index.m3u8"), playlist.to_string()).unwrap();
         Bandwidth::measure(&playlist.segments, playlist.timescale, target_duration)

@@ -7,7 +7,7 @@ pub enum GateFailure {
     #[error("the plan cannot be followed: {0}")]
     Plan(&'static str),
     /// The init segment is not that of the rendition.
-    #[error("the init segment says {what} {found}, planned is {wanted}")]
+    #[error("the init segment has {what} {found} instead of the planned {wanted}")]
     Init {
         /// Which value.
         what: &'static str,
@@ -20,7 +20,7 @@ pub enum GateFailure {
     #[error("there are no segments")]
     Nothing,
     /// Segments are missing or numbered wrongly.
-    #[error("segment {found} stands where segment {wanted} should")]
+    #[error("segment {found} is at the place of segment {wanted}")]
     Number {
         /// As found.
         found: u32,
@@ -34,7 +34,7 @@ pub enum GateFailure {
     #[error("segment {0} does not begin with a key frame")]
     NoSync(u32),
     /// A segment with too few or too many key frames.
-    #[error("segment {n} has {found} key frames, planned are {wanted}")]
+    #[error("segment {n} has {found} key frames instead of the planned {wanted}")]
     Syncs {
         /// The segment.
         n: u32,
@@ -44,7 +44,7 @@ pub enum GateFailure {
         wanted: u64,
     },
     /// A segment at the wrong time.
-    #[error("segment {n} begins at {found} ticks, planned is {wanted}")]
+    #[error("segment {n} begins at {found} ticks instead of the planned {wanted}")]
     Start {
         /// The segment.
         n: u32,
@@ -54,7 +54,7 @@ pub enum GateFailure {
         wanted: u64,
     },
     /// A segment with lost or added frames.
-    #[error("segment {n} has {found} frames, planned are {wanted}")]
+    #[error("segment {n} has {found} frames instead of the planned {wanted}")]
     SegmentFrames {
         /// The segment.
         n: u32,
@@ -64,7 +64,7 @@ pub enum GateFailure {
         wanted: u64,
     },
     /// Frames whose durations are not those of the grid.
-    #[error("segment {n} lasts {found} ticks, its frames should last {wanted}")]
+    #[error("segment {n} lasts {found} ticks, but its frames should last {wanted}")]
     Duration {
         /// The segment.
         n: u32,
@@ -74,14 +74,14 @@ pub enum GateFailure {
         wanted: u64,
     },
     /// Lost or added frames in all.
-    #[error("the chunk has {found} frames, planned are {wanted}")]
+    #[error("the chunk has {found} frames instead of the planned {wanted}")]
     Frames {
         /// As found.
         found: u64,
         /// As planned.
         wanted: u64,
     },
-    /// Lost or added sound.
+    /// Lost or added audio.
     #[error("the track lasts {found:.3} s, its source lasts {wanted:.3} s")]
     Length {
         /// As found, in seconds.

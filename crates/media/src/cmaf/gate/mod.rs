@@ -15,8 +15,8 @@ use super::init::InitInfo;
 /// round the last frame differently.
 const LAST_CHUNK_TOLERANCE_FRAMES: u64 = 2;
 
-/// Seconds by which sound may be longer or shorter than the programme: its coder fills the last
-/// frame up.
+/// Seconds by which audio may be longer or shorter than the programme: its encoder pads the last
+/// frame.
 pub const AUDIO_TOLERANCE_SECONDS: f64 = 0.05;
 
 /// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the

@@ -67,7 +67,7 @@ fn every_single_deviation_is_caught() {
         (|s| s[1].1.starts_with_sync = false, "key frame"),
         (|s| s[0].1.syncs = 2, "has 2 key frames"),
         (|s| s[0].1.duration += 1, "should last"),
-        (|s| s[1].0 = 3, "segment 3 stands"),
+        (|s| s[1].0 = 3, "segment 3 is at the place"),
     ];
 
     for (damage, wanted) in damages {
@@ -180,7 +180,7 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
         Err(GateFailure::Length { .. })
     ));
 
-    // Sound may differ by 50 ms, and no segment may come after the last one planned.
+    // Audio may differ by 50 ms, and no segment may come after the last one planned.
     let (over, beyond) = (segment(376, 329, 1024), segment(376, 332, 1024));
     for (last, passes) in [(over, true), (beyond, false)] {
         let segments = [good[0].clone(), good[1].clone(), (2, last)];

@@ -1,5 +1,5 @@
-//! The audio renditions: every track of the source as stereo, with a name people recognise, and
-//! beside it as 5.1 where it has as much.
+//! The audio renditions: every track of the source as stereo, with a name that people recognise,
+//! and in addition as 5.1 if it has enough channels.
 
 mod pair;
 
@@ -108,8 +108,8 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
     sound
 }
 
-/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could
-/// be wrong about the places of its channels: it would have to guess them.
+/// Marks the audio of a plan as changing, although probing found no change. Not if ffmpeg could be
+/// wrong about the positions of its channels: it would have to guess them.
 pub fn expect_changes(plan: &mut Planned) {
     for rendition in &mut plan.renditions {
         let Rendition::Audio(audio) = rendition else {
@@ -157,11 +157,11 @@ impl Sound {
         }
 
         let surplus = surplus.iter().flat_map(Pair::streams);
-        let reason = format!("At most {MAX_TRACKS} tracks of sound are kept.");
+        let reason = format!("At most {MAX_TRACKS} audio tracks are kept.");
         self.left_out.extend(
             empty
                 .iter()
-                .map(|(stream, _)| left_out(stream, "It holds no sound.")),
+                .map(|(stream, _)| left_out(stream, "It contains no audio.")),
         );
         self.left_out
             .extend(surplus.map(|stream| left_out(stream, &reason)));
@@ -231,7 +231,10 @@ impl Track<'_> {
             format!("surround-{k}"),
             SURROUND_CHANNELS,
             profile.surround_bitrate.filter(|_| has_surround),
-            format!("its {} channels as 5.1, beside stereo", self.audio.channels),
+            format!(
+                "its {} channels as 5.1, in addition to stereo",
+                self.audio.channels
+            ),
         );
 
         let wanted = [stereo, surround].into_iter();
@@ -293,12 +296,12 @@ impl Track<'_> {
             }
             (SourceChannels::Guessed(layout), count) => {
                 format!(
-                    "a track of the source with {count} channels without a layout, taken for {layout} and mixed down"
+                    "a track of the source with {count} channels without a layout, interpreted as {layout} and mixed down"
                 )
             }
             (SourceChannels::Dealt(_), count) => {
                 format!(
-                    "a track of the source with {count} channels of unknown places, dealt to left and right"
+                    "a track of the source with {count} channels of unknown position, distributed to left and right"
                 )
             }
         }

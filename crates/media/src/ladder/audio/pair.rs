@@ -14,7 +14,7 @@ pub enum Side {
     Right,
 }
 
-/// A track of sound, and the one that is its right channel where it is the left one.
+/// An audio track, and its right channel if it is the left channel of a pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pair<'a> {
     pub(super) stream: &'a Stream,
@@ -28,7 +28,7 @@ impl<'a> Pair<'a> {
         std::iter::once(self.stream).chain(self.right)
     }
 
-    /// Source time in seconds until which all of it has sound.
+    /// Source time in seconds until which all of it has audio.
     pub(super) fn end(&self) -> Option<f64> {
         self.streams()
             .filter_map(|stream| stream.end)

@@ -72,8 +72,8 @@ pub fn plan(
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
     let zero = clock.timeline.zero.as_f64();
 
-    // Pictures and sound together decide how long the programme is, and then each track lasts as
-    // long.
+    // Video and audio together decide the length of the programme, and then each track gets that
+    // length.
     let mut tracks = Tracks::of(probe, profile, zero, pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
     let end = shown.map(|(pictures, grid)| (pictures.end - zero, grid));
@@ -176,7 +176,7 @@ fn list_unused_streams(plan: &mut Planned, probe: &Probe) {
     plan.left_out.extend(left_out);
 }
 
-/// Estimates what a plan will cost; whoever changes its renditions calls it again.
+/// Estimates the cost of a plan; must be called again after its renditions change.
 pub fn estimate_cost(plan: &mut Planned) {
     plan.cost = Some(cost::estimate(
         &plan.source,
@@ -202,7 +202,7 @@ struct Programme {
 }
 
 impl Programme {
-    /// That of pictures which end so many seconds from zero, and of sound.
+    /// That of video which ends this many seconds from zero, and of audio.
     fn of(pictures: Option<(f64, Grid)>, sound: &[AudioRendition], profile: &Profile) -> Self {
         let sound = sound
             .iter()
@@ -275,8 +275,8 @@ fn storyboard(
     ))
 }
 
-/// Pictures that are there and cannot be decoded are never left out in silence, and neither is all
-/// of the sound.
+/// Video that exists but cannot be decoded is never left out silently, and neither is all of the
+/// audio.
 fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
     let has_pictures = probe
         .main_video()
@@ -291,7 +291,7 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         return Ok(());
     };
 
-    let what = if why.is_video { "video" } else { "sound" };
+    let what = if why.is_video { "video" } else { "audio" };
     let codec = if stream.codec.is_empty() {
         "unknown"
     } else {
@@ -303,19 +303,19 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         UnreadableCause::NoDecoder => (
             Code::UnsupportedCodec,
             format!(
-                "The {what} of the file (track {index}) is of the codec {codec}, which this server cannot decode; please upload it in a common one."
+                "The {what} of the file (track {index}) uses the codec {codec}, which this server cannot decode; please upload the file with a common codec."
             ),
         ),
         UnreadableCause::NoParameters => (
             Code::DecodeErrors,
             format!(
-                "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
+                "The {what} of the file (track {index}, codec {codec}) lacks the information that a decoder needs in the first 60 s or 100 MB."
             ),
         ),
         UnreadableCause::UnknownForm => (
             Code::UnsupportedCodec,
             format!(
-                "The {what} of the file (track {index}) is in a form of the codec {codec} that this server cannot decode; please upload it in a common one."
+                "The {what} of the file (track {index}) uses a variant of the codec {codec} that this server cannot decode; please upload the file with a common codec."
             ),
         ),
     };
@@ -352,13 +352,13 @@ fn is_padded(video: Option<&VideoPlan>, renditions: &[Rendition]) -> bool {
     renditions.iter().any(is_short)
 }
 
-/// The entry for closed captions that the output has not.
+/// The entry for closed captions that the output lacks.
 fn captions_left_out(source: &Video, video: Option<&VideoPlan>) -> Option<LeftOut> {
     let lost = source.captions && !video?.picture.captions;
     lost.then(|| LeftOut {
         name: "closed captions".to_owned(),
         reason:
-            "they come with single pictures, and are kept only where each becomes one picture of every rung, by libx264"
+            "they belong to single pictures, and are kept only if libx264 makes each of these one picture of every rung"
                 .to_owned(),
     })
 }
@@ -425,8 +425,8 @@ fn warnings(
         .collect()
 }
 
-/// The first chunk, then sound and subtitles, then the other chunks: that is what a viewer needs
-/// first.
+/// The first chunk, then audio and subtitles, then the other chunks: in the order in which a viewer
+/// needs them.
 fn tasks(video: Option<&VideoPlan>, has_tracks: bool, priority: Priority) -> Vec<PlannedTask> {
     let chunks = video.map_or(0, |video| video.chunks.len());
     let chunks = (0..u32::try_from(chunks).unwrap_or(u32::MAX)).map(TaskName::video);

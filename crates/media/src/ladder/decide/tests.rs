@@ -144,17 +144,17 @@ fn sound_that_cannot_be_decoded_is_refused_with_the_reason() {
         (
             refused(UnreadableCause::NoDecoder),
             Code::UnsupportedCodec,
-            "is of the codec x, which",
+            "uses the codec x, which",
         ),
         (
             refused(UnreadableCause::NoParameters),
             Code::DecodeErrors,
-            "does not tell what a decoder has to know",
+            "lacks the information that a decoder needs",
         ),
         (
             refused(UnreadableCause::UnknownForm),
             Code::UnsupportedCodec,
-            "is in a form of the codec x that",
+            "uses a variant of the codec x that",
         ),
     ] {
         assert_eq!(refusal.code, code);

@@ -1,4 +1,4 @@
-//! What is decided about everything that is no video: sound, subtitles, the cover.
+//! The decisions about everything but video: audio, subtitles, the cover.
 
 use streams::plan::{AudioRendition, LeftOut, SubtitleRendition};
 
@@ -62,7 +62,7 @@ impl Tracks {
         }
     }
 
-    /// Has every track of sound last for so many seconds, whatever its source has.
+    /// Makes every audio track last this many seconds, whatever the length of its source.
     pub(super) fn last_for(&mut self, seconds: f64) {
         for rendition in &mut self.sound {
             rendition.duration = seconds;

@@ -75,7 +75,7 @@ impl<'a> Pictures<'a> {
         self.video.captions && every_picture && rungs.iter().all(keeps)
     }
 
-    /// The video of a plan whose programme has so many frames, in one chunk.
+    /// The video of a plan whose programme has this many frames, in one chunk.
     pub(super) fn plan(
         &self,
         probe: &Probe,
@@ -125,7 +125,7 @@ impl<'a> Pictures<'a> {
     }
 }
 
-/// What the length of chunks depends on beside the video.
+/// What the length of chunks depends on in addition to the video.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     /// Processor seconds for the whole video.

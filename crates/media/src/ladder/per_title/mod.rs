@@ -1,9 +1,10 @@
 //! Per title: what a sample of the pictures changes in a plan.
 //!
-//! A ladder is made for the usual picture. Slides need a tenth of its bits, and a small film blown
-//! up to 1080 lines has nothing to show there. So a few short windows of the source are encoded at
-//! every rung, and what they show decides: which rungs add nothing that can be seen or saved, and
-//! how much lower the caps may be. A sample can only take away: what it does not prove stays.
+//! A ladder is made for typical video. Slides need a tenth of its bits, and a small film that was
+//! scaled up to 1080 lines has no more detail there. So a few short windows of the source are
+//! encoded at every rung, and the results decide which rungs add no visible detail and save no
+//! bits, and how much lower the caps may be. A sample can only reduce the ladder: anything that it
+//! does not prove unnecessary stays.
 
 use streams::plan::{Complexity, LeftOut, Planned, Rendition, RungSample, VideoRendition};
 
@@ -39,10 +40,10 @@ const WINDOWS: u32 = 4;
 /// thirtieth of longer ones.
 const MIN_SAMPLED_SECONDS: f64 = 40.0;
 
-/// What a frame loses by going down a rung and up again is at most this share of what the next step
-/// down loses, where the rung holds nothing more than the one below. Measured with bicubic scaling:
-/// 0.13 to 0.28 for pictures blown up from 720 to 1080 lines, 0.60 to 0.79 for true ones, whatever
-/// they show.
+/// If a rung has no more detail than the one below, the loss of a frame by scaling it down to the
+/// lower rung and up again is at most this share of the loss of the next step down. Measured with
+/// bicubic scaling: 0.13 to 0.28 for pictures that were scaled up from 720 to 1080 lines, 0.60 to
+/// 0.79 for true ones, whatever they show.
 const MAX_EMPTY_LOSS_SHARE: f64 = 0.4;
 
 /// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are
@@ -53,8 +54,8 @@ const MIN_STEP_LOSS: f64 = 0.002;
 /// to.
 const MAX_RUNG_SHARE: f64 = 0.8;
 
-/// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network
-/// that cannot carry it carries no video.
+/// Bits per second, at the peak. No rung below one that needs so little is useful: a network that
+/// cannot carry it carries no video.
 const LOWEST_USEFUL_BITRATE: f64 = 400_000.0;
 
 /// Caps are this many times what the hardest window needs,
@@ -70,17 +71,19 @@ const MIN_CAP_SHARE: f64 = 0.5;
 /// Why sampling does not pay or is not possible, one sentence.
 pub fn windows(plan: &Planned) -> Result<Vec<f64>, String> {
     let Some(video) = &plan.video else {
-        return Err("There are no pictures to sample.".to_owned());
+        return Err("There is no video to sample.".to_owned());
     };
 
     if !video.seekable {
-        return Err("No sample was taken: the source cannot be entered at a time.".to_owned());
+        return Err(
+            "No sample was taken: the source cannot be read from an arbitrary time.".to_owned(),
+        );
     }
 
     let seconds = video.source_frames() as f64 / video.frame_rate.as_f64().max(1e-9);
     if seconds < MIN_SAMPLED_SECONDS {
         return Err(format!(
-            "No sample was taken: the video lasts {seconds:.0} s, and below {MIN_SAMPLED_SECONDS:.0} s a sample costs more than it may save."
+            "No sample was taken: the video lasts {seconds:.0} s, and below {MIN_SAMPLED_SECONDS:.0} s a sample costs more than it can save."
         ));
     }
 
@@ -164,7 +167,7 @@ pub fn refine(mut plan: Planned, samples: &Samples) -> Planned {
     plan
 }
 
-/// What becomes of a rung.
+/// What happens to a rung.
 #[derive(Debug, Clone, PartialEq)]
 enum Verdict {
     Keep { cap: u64 },
@@ -219,7 +222,7 @@ fn empty_above(rungs: &[Measured], next: &VideoRendition) -> Option<String> {
 
     (telling && empty).then(|| {
         format!(
-            "Its pictures hold no more than those of {}: they were scaled up before, and these, scaled up, are the same to an SSIM of {:.4}.",
+            "Its pictures have no more detail than those of {}: the source was scaled up before, and the smaller pictures, scaled up, match with an SSIM of {:.4}.",
             next.name,
             mean(&top.likeness)
         )
@@ -242,7 +245,7 @@ fn why_unneeded(
 
     if peak(above, measured_above) <= LOWEST_USEFUL_BITRATE {
         return Some(format!(
-            "{} needs {:.0} kb/s at most here: every network that carries video carries it.",
+            "{} needs at most {:.0} kb/s here, which every network that carries video can carry.",
             above.name,
             peak(above, measured_above) / 1000.0
         ));
@@ -252,7 +255,7 @@ fn why_unneeded(
     // The lowest rung is for bad networks: little help is better than none.
     (share > MAX_RUNG_SHARE && !lowest).then(|| {
         format!(
-            "It needs {:.0} % of what {} does, which is too little saved for fewer pixels.",
+            "It needs {:.0} % of the rate of {}, which saves too little for fewer pixels.",
             share * 100.0,
             above.name
         )

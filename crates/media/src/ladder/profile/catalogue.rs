@@ -12,7 +12,7 @@ pub struct Profiles(BTreeMap<String, Profile>);
 
 /// No profile has that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no profile {asked:?}; there are {}", .known.join(", "))]
+#[error("there is no profile {asked:?}; the profiles are {}", .known.join(", "))]
 pub struct UnknownProfile {
     /// What was asked for.
     pub asked: String,
@@ -120,7 +120,7 @@ mod tests {
         let error = Profiles::shipped().get("apple").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no profile \"apple\"; there are classic, fast, hevc, hq, mobile, standard"
+            "there is no profile \"apple\"; the profiles are classic, fast, hevc, hq, mobile, standard"
         );
     }
 

@@ -30,7 +30,7 @@ pub struct Encoder {
     pub codec: Codec,
     /// Its presets, from the fastest on; none where it has no such thing.
     pub presets: &'static [&'static str],
-    /// Whether it can make 10-bit pictures from the planar frames our filters end in.
+    /// Whether it can encode 10-bit video from the planar frames at the end of the filters.
     pub ten_bit: bool,
 }
 

@@ -34,8 +34,7 @@ pub struct Profile {
     pub per_title: bool,
     /// Whether preview pictures are made.
     pub storyboard: bool,
-    /// Whether every field of an interlaced source becomes a frame of its own, which doubles the
-    /// rate.
+    /// Whether every field of an interlaced source becomes a frame, which doubles the rate.
     pub field_rate: bool,
 }
 

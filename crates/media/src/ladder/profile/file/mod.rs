@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::encoder::{ENCODERS, Encoder};
 use super::policy::{Profile, Rung};
 
-/// Rungs of a ladder at most: every one costs an encoder of its own in every chunk.
+/// Largest number of rungs of a ladder: every one needs its own encoder in every chunk.
 const MAX_RUNGS: usize = 10;
 
 /// The usual output: what every player has.
@@ -99,7 +99,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Profile>,
     // Anything else is a mistake that would be ignored in silence.
     if let Some(key) = table.keys().next() {
         return Err(broken(format!(
-            "there is nothing called {key:?}; everything is in tables [profiles.NAME]"
+            "{key:?} is unknown; everything belongs in tables [profiles.NAME]"
         )));
     }
 
@@ -198,7 +198,7 @@ fn name_is_plain(name: &str) -> Result<(), String> {
 fn encoder(name: &str) -> Result<&'static Encoder, String> {
     if name.contains("av1") {
         return Err(format!(
-            "encoder is {name:?}; AV1 is left out until the edit list ffmpeg writes for it is right: it hides the first pictures of a file"
+            "encoder is {name:?}; AV1 is not supported until ffmpeg writes a correct edit list for it: the current one hides the first pictures of a file"
         ));
     }
     let names: Vec<&str> = ENCODERS.iter().map(|encoder| encoder.name).collect();
@@ -233,7 +233,7 @@ fn preset(field: &str, encoder: &Encoder, written: Option<String>) -> Result<Str
             encoder.presets.join(", ")
         )),
         Some(preset) if encoder.presets.is_empty() => Err(format!(
-            "{field} is {preset:?}; {} has no presets, leave it out",
+            "{field} is {preset:?}; {} has no presets, remove it",
             encoder.name
         )),
         Some(preset) => one_of(field, &preset, encoder.presets).map(|()| preset),
@@ -244,7 +244,7 @@ fn subme(encoder: &Encoder, written: Option<u8>) -> Result<Option<u8>, String> {
     if let Some(subme) = written {
         if encoder.name != "libx264" {
             return Err(format!(
-                "subme is {subme}; {} has no such thing, leave it out",
+                "subme is {subme}; {} has no such option, remove it",
                 encoder.name
             ));
         }

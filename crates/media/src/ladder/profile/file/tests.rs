@@ -17,11 +17,11 @@ const WRONG: [(&str, &str, &str); 23] = [
         "libx266",
         "encoder is \"libx266\"; it must be one of libx264, libx265",
     ),
-    ("libx264", "libsvtav1", "AV1 is left out until"),
+    ("libx264", "libsvtav1", "AV1 is not supported until"),
     (
         "libx264",
         "h264_vaapi",
-        "preset is \"fast\"; h264_vaapi has no presets, leave it out",
+        "preset is \"fast\"; h264_vaapi has no presets, remove it",
     ),
     (
         "preset = \"fast\"\n",
@@ -47,7 +47,7 @@ const WRONG: [(&str, &str, &str); 23] = [
     (
         "libx264\"",
         "libx265\"\nsubme = 2",
-        "subme is 2; libx265 has no such thing, leave it out",
+        "subme is 2; libx265 has no such option, remove it",
     ),
     (
         "gop = 2",
@@ -98,7 +98,7 @@ const WRONG: [(&str, &str, &str); 23] = [
     (
         "profiles.mine",
         "profile.mine",
-        "mine.toml: there is nothing called \"profile\"",
+        "mine.toml: \"profile\" is unknown",
     ),
     (
         "segment = 6",
