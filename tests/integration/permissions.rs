@@ -160,7 +160,7 @@ async fn every_user_does_its_work_with_the_permissions_of_the_page_and_no_other(
     }
     let said = operator(&world, &["doctor"]).await;
     assert!(
-        said.out.contains("alone")
+        said.out.contains("a single nats-server")
             && said
                 .out
                 .contains("every stream and consumer has the expected configuration"),
