@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 32;
 
 /// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts,
 /// wherever it begins: so that none hides in another, at the price of counting some that are none.
-pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
+pub(crate) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     let mut ends: Vec<usize> = Vec::new();
     for at in 0..body.len().saturating_sub(7) {
         let Some(end) = end_of_box(body, at) else {
