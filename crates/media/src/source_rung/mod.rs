@@ -8,13 +8,15 @@
 //! copied.
 //!
 //! In reading order: [`FileBox`] (where the index is), [`SampleIndex`] (what it says, with
-//! [`AvcConfiguration`] of the decoder), [`KeySample`] (what a few key frames really are), and
-//! [`CopyRefusal`] (why a source is no rung).
+//! [`AvcConfiguration`] of the decoder), [`KeySample`] (what a few key frames really are), [`cut`]
+//! and [`Boundaries`] (where segments end), and [`CopyRefusal`] (why a source is no rung).
 //!
 //! Planning does not use it yet.
 
 mod avc;
+mod boundaries;
 mod boxes;
+mod cuts;
 mod index;
 mod refusal;
 
@@ -22,6 +24,8 @@ mod refusal;
 mod testing;
 
 pub use avc::{AvcConfiguration, KeySample};
+pub use boundaries::{Boundaries, InvalidBoundaries};
 pub use boxes::{BOX_HEADER_BYTES, FileBox, read_file_box};
+pub use cuts::{MAX_SEGMENT_SECONDS, cut};
 pub use index::{IndexError, MAX_MOOV_BYTES, MAX_SAMPLES, MAX_SECONDS, Sample, SampleIndex};
 pub use refusal::CopyRefusal;

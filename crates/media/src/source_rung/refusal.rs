@@ -42,7 +42,7 @@ pub enum CopyRefusal {
     SizeChanges,
     /// A decoder has to be set up again on the way.
     ParameterSetsChange,
-    /// A segment would last longer than 10.5 seconds.
+    /// A segment would last longer than [`MAX_SEGMENT_SECONDS`](super::MAX_SEGMENT_SECONDS).
     KeyFrameGap,
     /// A key frame is none at which a player can begin: pictures around it need others from before
     /// it.
