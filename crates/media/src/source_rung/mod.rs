@@ -8,15 +8,18 @@
 //! copied.
 //!
 //! In reading order: [`FileBox`] (where the index is), [`SampleIndex`] (what it says, with
-//! [`AvcConfiguration`] of the decoder), [`KeySample`] (what a few key frames really are), [`cut`]
-//! and [`Boundaries`] (where segments end), and [`CopyRefusal`] (why a source is no rung).
+//! [`AvcConfiguration`] of the decoder), [`KeySample`] (what a few key frames really are),
+//! [`cut`] and [`Boundaries`] (where segments end), [`segment_bytes`], [`copy_ranges`] and
+//! [`file_ranges`] (what is copied), and [`decide`] (the decision, with every [`CopyRefusal`]).
 //!
 //! Planning does not use it yet.
 
 mod avc;
 mod boundaries;
 mod boxes;
+mod bytes;
 mod cuts;
+mod fit;
 mod index;
 mod refusal;
 
@@ -26,6 +29,8 @@ mod testing;
 pub use avc::{AvcConfiguration, KeySample};
 pub use boundaries::{Boundaries, InvalidBoundaries};
 pub use boxes::{BOX_HEADER_BYTES, FileBox, read_file_box};
+pub use bytes::{ByteRange, MAX_COPY_TASK_BYTES, copy_ranges, file_ranges, segment_bytes};
 pub use cuts::{MAX_SEGMENT_SECONDS, cut};
+pub use fit::{Candidate, CopiedRung, SourceRung, decide};
 pub use index::{IndexError, MAX_MOOV_BYTES, MAX_SAMPLES, MAX_SECONDS, Sample, SampleIndex};
 pub use refusal::CopyRefusal;
