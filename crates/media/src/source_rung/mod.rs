@@ -24,6 +24,8 @@ mod index;
 mod refusal;
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod testing;
 
 pub use avc::{AvcConfiguration, KeySample};
