@@ -41,7 +41,8 @@ pub(super) fn read(codec: &Codec) -> Result<TrackCodec, CmafError> {
     })
 }
 
-fn avc(avcc: &Avcc) -> String {
+/// The text of H.264 with this configuration.
+pub(crate) fn avc(avcc: &Avcc) -> String {
     let (profile, compatibility, level) = (
         avcc.avc_profile_indication,
         avcc.profile_compatibility,

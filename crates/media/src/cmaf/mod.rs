@@ -8,7 +8,7 @@ pub mod gate;
 pub mod init;
 pub mod rewrite;
 
-mod nesting;
+pub(crate) mod nesting;
 
 pub use fragment::FragmentInfo;
 pub use gate::{GateFailure, track, video_chunk};

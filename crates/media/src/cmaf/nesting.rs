@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 32;
 /// Refuses the body of a box in which others may be nested too deeply. Whatever looks like a box
 /// counts, wherever it begins, so that none can hide in another; this also counts some that are not
 /// boxes.
-pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
+pub(crate) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     let mut ends: Vec<usize> = Vec::new();
     for at in 0..body.len().saturating_sub(7) {
         let Some(end) = end_of_box(body, at) else {

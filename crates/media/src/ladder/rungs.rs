@@ -177,7 +177,7 @@ fn rendition(
 }
 
 /// The cap of a rung for pictures wider than usual, and for fast ones.
-fn maxrate(rung: &Rung, size: Size, frame_rate: Rational) -> u64 {
+pub(crate) fn maxrate(rung: &Rung, size: Size, frame_rate: Rational) -> u64 {
     let usual = f64::from(rung.short_side).powi(2) * REFERENCE_ASPECT_RATIO;
     let wider = size.area() as f64 / usual;
     // Rounding to even sides is no other shape.

@@ -14,17 +14,17 @@ const ROUNDING_SECONDS: f64 = 1e-6;
 
 /// Seconds of audio in an AAC frame at 48 kHz: an audio segment may be longer than a video segment
 /// by this much.
-const AAC_FRAME_SECONDS: f64 = 1024.0 / 48_000.0;
+pub(crate) const AAC_FRAME_SECONDS: f64 = 1024.0 / 48_000.0;
 
 /// Seconds by which the ends of video and audio may differ without padding: audio then ends where
 /// the video ends.
 pub(super) const MAX_END_DIFFERENCE_SECONDS: f64 = 0.1;
 
 /// Seconds; no shorter last segment is made: hls.js 1.7.4 never ends behind one of a frame or two.
-const MIN_LAST_SEGMENT_SECONDS: f64 = 0.5;
+pub(crate) const MIN_LAST_SEGMENT_SECONDS: f64 = 0.5;
 
 /// Frames by which the end of the video may differ from the plan.
-const END_TOLERANCE_FRAMES: f64 = 2.0;
+pub(crate) const END_TOLERANCE_FRAMES: f64 = 2.0;
 
 /// The timeline of a source with pictures.
 ///
