@@ -302,7 +302,10 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
     let domain = ("NATS_JETSTREAM_DOMAIN", "hub".to_owned());
     let world = World::beyond(folder, leaf, &hub, database, domain).await;
     let found = doctor(world.environment()).await;
-    assert!(found["nats"].1.starts_with("a single nats-server"), "{found:#?}");
+    assert!(
+        found["nats"].1.starts_with("a single nats-server"),
+        "{found:#?}"
+    );
     assert_eq!(found["streams"].0, "ok", "{found:#?}");
     assert!(!found.contains_key("capture"), "{found:#?}");
     let worker = world.worker("one").start();
