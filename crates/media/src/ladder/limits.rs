@@ -221,7 +221,7 @@ mod tests {
                     ],
                     6.0,
                 ),
-                ["3 tracks", "2"],
+                ["3 video and audio tracks", "2"],
             ),
             (judge(vec![picture(100, 50)], 66.0), ["61 s", "60 s"]),
         ];
