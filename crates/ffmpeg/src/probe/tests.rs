@@ -266,7 +266,10 @@ async fn a_source_that_says_too_much_is_over_the_policy() {
             },
             "10 packets",
         ),
-        (policy(|policy| policy.tracks = 1), "2 video and audio tracks"),
+        (
+            policy(|policy| policy.tracks = 1),
+            "2 video and audio tracks",
+        ),
         (policy(|policy| policy.pixels = 64 * 63), "64x64"),
     ] {
         let error = probe(&tool(), &Input::file(&file), &limits)
