@@ -335,7 +335,7 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
     let found = doctor(world.environment()).await;
     let (state, text) = &found["capture"];
     assert!(
-        state == "warning" && text.contains("2 streams take hls.v1.upload"),
+        state == "warning" && text.contains("2 streams store hls.v1.upload"),
         "{found:#?}"
     );
 }
