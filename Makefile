@@ -68,16 +68,13 @@ fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTA
 	MUTATIONS=$(or $(MUTATIONS),2000) MUTATION_SEED=$(or $(MUTATION_SEED),1) cargo test --test integration \
 	  mutations::damaged_files_end_in_time -- --nocapture
 
-# Without `--examples` (there are none) the dependencies would have other features than in tests, and be checked
-# three times.
-TARGETS := --lib --bins --examples
-
 .PHONY: lint
 lint: cargo ## Format, clippy, documentation and dependencies, without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features fluxhls/otel -- -D warnings
-	cargo clippy --workspace --exclude fluxhls-dev $(TARGETS) --no-default-features -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace $(TARGETS) --features fluxhls/otel
+	@# These two build what is released, without what tests add to the features of crates.
+	cargo clippy --package fluxhls --no-default-features -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --features fluxhls/otel
 	@scripts/install cargo-deny
 	cargo-deny check bans licenses sources
 	@if timeout 20 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then $(MAKE) --no-print-directory audit; \
