@@ -146,7 +146,7 @@ fn shift_times(shifts: &[ClockShift]) -> Chain {
 
 #[cfg(test)]
 mod tests {
-    use media::ladder::probe::{Audience, Audio, ClockRepair};
+    use media::ladder::probe::{Audio, ClockRepair};
     use media::ladder::testing;
 
     use super::*;
@@ -166,18 +166,9 @@ mod tests {
             Content::Subtitle { bitmap: true },
         ];
 
-        let streams = (0..).zip(contents).map(|(index, content)| Stream {
-            index,
-            codec: String::new(),
-            language: None,
-            title: None,
-            default: false,
-            audience: Audience::default(),
-            start: None,
-            end: None,
-            packet: 0.0,
-            content,
-        });
+        let streams = (0..)
+            .zip(contents)
+            .map(|(index, content)| testing::stream(index, "", content));
         Probe {
             streams: streams.collect(),
             ..Probe::default()

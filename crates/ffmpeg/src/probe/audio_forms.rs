@@ -294,7 +294,8 @@ impl Prober<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use media::ladder::probe::{Audience, Stream};
+    use media::ladder::probe::Stream;
+    use media::ladder::testing;
     use proptest::prelude::*;
     use streams::Rational;
 
@@ -340,16 +341,9 @@ mod tests {
             changes: false,
         };
         let stream = Stream {
-            index: 1,
-            codec: "aac".to_owned(),
-            language: None,
-            title: None,
-            default: false,
-            audience: Audience::default(),
             start: Some(Rational::ZERO),
             end: Some(9.0),
-            packet: 0.0,
-            content: Content::Audio(sound.clone()),
+            ..testing::stream(1, "aac", Content::Audio(sound.clone()))
         };
         let mut probe = Probe {
             streams: vec![stream],

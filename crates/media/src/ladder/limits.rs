@@ -138,22 +138,15 @@ fn refuse_if(over: bool, message: impl FnOnce() -> String) -> Result<(), Refusal
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ladder::probe::{Audience, Audio, Stream};
-    use crate::ladder::testing::video;
+    use crate::ladder::probe::{Audio, Stream};
+    use crate::ladder::testing::{self, video};
     use streams::Rational;
 
     fn probe(contents: Vec<Content>, end: f64) -> Probe {
         let streams = (0..).zip(contents).map(|(index, content)| Stream {
-            index,
-            codec: "x".to_owned(),
-            language: None,
-            title: None,
-            default: false,
-            audience: Audience::default(),
             start: Some(Rational::whole(5)),
             end: Some(end),
-            packet: 0.0,
-            content,
+            ..testing::stream(index, "x", content)
         });
 
         Probe {

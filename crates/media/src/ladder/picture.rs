@@ -214,7 +214,8 @@ fn is_rgb(video: &Video) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ladder::testing::video;
+    use crate::ladder::probe::Content;
+    use crate::ladder::testing::{stream, video};
     use streams::Rational;
 
     fn profile(field_rate: bool) -> Profile {
@@ -442,18 +443,7 @@ mod tests {
             let mut video = video();
             change(&mut video);
 
-            let stream = Stream {
-                index: 0,
-                audience: crate::ladder::probe::Audience::default(),
-                codec: codec.to_owned(),
-                language: None,
-                title: None,
-                default: true,
-                start: None,
-                end: None,
-                packet: 0.0,
-                content: super::super::probe::Content::Data,
-            };
+            let stream = stream(0, codec, Content::Data);
             may_have_fields(&stream, &video)
         };
 

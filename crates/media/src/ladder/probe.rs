@@ -425,21 +425,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn video(index: u32, codec: &str, (width, height): (u32, u32), default: bool) -> Stream {
+        let content = Content::Video(Video {
+            width,
+            height,
+            ..testing::video()
+        });
         Stream {
-            index,
-            codec: codec.to_owned(),
-            language: None,
-            title: None,
             default,
-            audience: Audience::default(),
-            start: None,
             end: Some(6.0),
-            packet: 0.0,
-            content: Content::Video(Video {
-                width,
-                height,
-                ..testing::video()
-            }),
+            ..testing::stream(index, codec, content)
         }
     }
 

@@ -71,16 +71,8 @@ mod tests {
 
     fn stream(index: u32, content: Content) -> Stream {
         Stream {
-            index,
-            audience: crate::ladder::probe::Audience::default(),
-            codec: "apac".to_owned(),
-            language: None,
-            title: None,
-            default: false,
-            start: None,
             end: Some(9.0),
-            packet: 0.0,
-            content,
+            ..testing::stream(index, "apac", content)
         }
     }
 

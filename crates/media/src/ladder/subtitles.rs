@@ -144,22 +144,20 @@ fn label(stream: &Stream, language: Option<&Known>, k: usize) -> String {
 mod tests {
     use super::*;
     use crate::ladder::probe::Audience;
+    use crate::ladder::testing;
     use streams::Rational;
 
     fn text(index: u32, codec: &str, language: Option<&str>) -> Stream {
         Stream {
-            index,
-            codec: codec.to_owned(),
             language: language.map(str::to_owned),
-            title: None,
             default: true,
-            audience: Audience::default(),
-            start: None,
-            end: None,
-            packet: 0.0,
-            content: Content::Subtitle {
-                bitmap: codec == "hdmv_pgs_subtitle",
-            },
+            ..testing::stream(
+                index,
+                codec,
+                Content::Subtitle {
+                    bitmap: codec == "hdmv_pgs_subtitle",
+                },
+            )
         }
     }
 

@@ -1,8 +1,8 @@
-//! A usual video, for tests that change one thing about it.
+//! A usual video and a bare track, for tests that change one thing about them.
 
 use streams::Rational;
 
-use super::probe::Video;
+use super::probe::{Audience, Content, Stream, Video};
 
 /// 1080p25 as most cameras write it.
 #[must_use]
@@ -27,6 +27,23 @@ pub fn video() -> Video {
         captions: false,
         bitrate: None,
         dolby_vision: None,
+    }
+}
+
+/// A track without language, title or times.
+#[must_use]
+pub fn stream(index: u32, codec: &str, content: Content) -> Stream {
+    Stream {
+        index,
+        codec: codec.to_owned(),
+        language: None,
+        title: None,
+        default: false,
+        audience: Audience::default(),
+        start: None,
+        end: None,
+        packet: 0.0,
+        content,
     }
 }
 

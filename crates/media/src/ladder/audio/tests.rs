@@ -1,5 +1,6 @@
 use super::*;
-use crate::ladder::probe::{Audience, Content};
+use crate::ladder::probe::Content;
+use crate::ladder::testing;
 use streams::Rational;
 
 fn track(
@@ -10,16 +11,12 @@ fn track(
     end: f64,
 ) -> Stream {
     Stream {
-        index,
-        codec: "aac".to_owned(),
         language: language.map(str::to_owned),
         title: title.map(str::to_owned),
         default,
-        audience: Audience::default(),
         start: Some(Rational::ZERO),
         end: Some(end),
-        packet: 0.0,
-        content: Content::Data,
+        ..testing::stream(index, "aac", Content::Data)
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::ladder::probe::{
     Audience, Audio, DolbyVision, Stream, Unreadable, UnreadableCause, Video,
 };
-use crate::ladder::testing::video;
+use crate::ladder::testing::{self, video};
 
 fn pin() -> Pin {
     Pin {
@@ -31,16 +31,9 @@ fn settings() -> Settings {
 
 fn stream(index: u32, content: Content) -> Stream {
     Stream {
-        index,
-        codec: "x".to_owned(),
-        language: None,
-        title: None,
-        default: false,
-        audience: Audience::default(),
         start: Some(Rational::ZERO),
         end: Some(60.0),
-        packet: 0.0,
-        content,
+        ..testing::stream(index, "x", content)
     }
 }
 

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::super::testing::{Clip, Sps, entry};
 use super::*;
 use crate::ladder::picture;
-use crate::ladder::probe::{Audience, Content};
-use crate::ladder::testing::video;
+use crate::ladder::probe::Content;
+use crate::ladder::testing::{stream, video};
 
 /// A source that is copied unless something about it is changed: 20 s of 1080p25 in groups of 4 s.
 struct Source {
@@ -27,16 +27,9 @@ impl Source {
         let usual = video();
         Self {
             stream: Stream {
-                index: 0,
-                codec: "h264".to_owned(),
-                language: None,
-                title: None,
-                default: true,
-                audience: Audience::default(),
                 start: Some(Rational::ZERO),
                 end: Some(20.0),
-                packet: 0.04,
-                content: Content::Video(usual.clone()),
+                ..stream(0, "h264", Content::Video(usual.clone()))
             },
             video: usual,
             profile: Profile::standard(),
