@@ -1,4 +1,4 @@
-//! What an H.264 decoder is set up by (`avcC`, ISO/IEC 14496-15 section 5.3.3, and the sequence
+//! How an H.264 decoder is configured (`avcC`, ISO/IEC 14496-15 section 5.3.3, and the sequence
 //! parameter set in it, ITU-T H.264 section 7.3.2.1), and what a key frame really is.
 
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, Level, SeqParameterSet};
@@ -10,27 +10,27 @@ use super::IndexError;
 use crate::cmaf::codec;
 use crate::ladder::size::Size;
 
-/// The highest level that every player takes: what Apple's rules for authoring HLS allow (section
-/// 1.3). It is enough for 1080 lines at 60 frames a second.
+/// The highest level that every player supports: the highest one that Apple's HLS authoring rules
+/// allow (section 1.3). It is enough for 1080 lines at 60 frames per second.
 const MAX_COMMON_LEVEL: u8 = 42;
 
-/// Every level there is (ITU-T H.264 table A-1), ascending.
+/// All levels (ITU-T H.264 table A-1), ascending.
 const LEVELS: [u8; 19] = [
     10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62,
 ];
 
-/// Pixels of a side of a macroblock.
+/// The side of a macroblock in pixels.
 const MACROBLOCK_SIDE: u32 = 16;
 
-/// What a decoder of one track of H.264 is set up by.
+/// The decoder configuration of one H.264 track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvcConfiguration {
-    /// RFC 6381 text, e.g. `avc1.640028`.
+    /// The RFC 6381 text, e.g. `avc1.640028`.
     pub codec: String,
     /// `profile_idc`.
     pub profile: u8,
-    /// Whether the stream keeps the rules of the Main profile, too: Baseline that does is the
-    /// constrained Baseline that players take.
+    /// Whether the stream also follows the rules of the Main profile. Baseline streams that do are
+    /// constrained Baseline, which players support.
     pub constraint_set1: bool,
     /// `level_idc`: ten times the level.
     pub level: u8,
@@ -38,17 +38,17 @@ pub struct AvcConfiguration {
     pub is_eight_bit_420: bool,
     /// Whether all pictures are coded as whole frames.
     pub is_progressive: bool,
-    /// Stored pictures, cropped.
+    /// The size of the stored pictures after cropping.
     pub size: Size,
-    /// Whether pixels are square, as far as the pictures say anything of them.
+    /// Whether pixels are square. `true` if the pictures do not say.
     pub has_square_pixels: bool,
-    /// Whether samples use all values, which video does not.
+    /// Whether samples use the full range of values, unlike usual video.
     pub is_full_range: bool,
-    /// Bytes of the length before each NAL unit of a sample, 1 to 4.
+    /// Size of the length field before each NAL unit of a sample: 1 to 4 bytes.
     pub length_bytes: usize,
-    /// Sequence parameter sets, at least one.
+    /// The sequence parameter sets, at least one.
     pub sequence_sets: Vec<Vec<u8>>,
-    /// Picture parameter sets.
+    /// The picture parameter sets.
     pub picture_sets: Vec<Vec<u8>>,
 }
 
@@ -64,17 +64,17 @@ impl AvcConfiguration {
 
         let said = (avcc.avc_profile_indication, avcc.avc_level_indication);
         let profile = u8::from(sps.profile_idc);
-        // Players choose by the one and decode by the other.
+        // Players select a stream by the values in avcC and decode it by the values in the set.
         if said != (profile, level) {
             return Err(IndexError::Damaged(format!(
-                "avcC has profile and level {said:?}, its pictures {:?}",
+                "avcC declares profile and level {said:?}, but its pictures have {:?}",
                 (profile, level)
             )));
         }
 
         let (width, height) = sps
             .pixel_dimensions()
-            .map_err(|error| IndexError::Damaged(format!("size of the pictures: {error:?}")))?;
+            .map_err(|error| IndexError::Damaged(format!("picture size: {error:?}")))?;
         let chroma = &sps.chroma_info;
         let vui = sps.vui_parameters.as_ref();
         let aspect = vui
@@ -106,7 +106,7 @@ impl AvcConfiguration {
         })
     }
 
-    /// Whether every player takes pictures of this kind: High, Main or constrained Baseline,
+    /// Whether every player supports pictures of this kind: High, Main or constrained Baseline,
     /// progressive, 8 bits, 4:2:0.
     #[must_use]
     pub const fn is_common(&self) -> bool {
@@ -118,8 +118,9 @@ impl AvcConfiguration {
         is_common_profile && self.is_progressive && self.is_eight_bit_420
     }
 
-    /// Whether the level holds pictures of this size at `rate`, and is no higher than players have
-    /// to take for them: 4.2, or what they need where that is more.
+    /// Whether the level allows pictures of this size at `rate`, and is no higher than the level
+    /// that players must support for them: 4.2, or the lowest level that allows them if it is
+    /// higher.
     #[must_use]
     pub fn has_common_level(&self, rate: Rational) -> bool {
         let across = |side: u32| side.div_ceil(MACROBLOCK_SIDE);
@@ -137,20 +138,21 @@ impl AvcConfiguration {
     }
 }
 
-/// Reads a sequence parameter set, with its level apart.
+/// Reads a sequence parameter set, and returns its level separately.
 fn read_sequence_set(nal: &[u8]) -> Result<(SeqParameterSet, u8), IndexError> {
     let damaged = |what| IndexError::Damaged(format!("sequence parameter set: {what}"));
 
-    // Some writers leave zeros behind it.
+    // Some writers leave zeros after the set.
     let length = nal
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1);
     let mut nal = nal[..length].to_vec();
-    // Where pictures are larger than their level, the reader refuses them. That is judged here.
+    // The reader rejects pictures that are too large for their level. This module checks that
+    // itself, so the reader sees the highest level.
     let highest = LEVELS[LEVELS.len() - 1];
     let Some(level) = nal.get_mut(3) else {
-        return Err(damaged("it is empty".to_owned()));
+        return Err(damaged("too short".to_owned()));
     };
     let level = std::mem::replace(level, highest);
 
@@ -159,34 +161,34 @@ fn read_sequence_set(nal: &[u8]) -> Result<(SeqParameterSet, u8), IndexError> {
         .map_err(|error| damaged(format!("{error:?}")))
 }
 
-/// What the data of a sample that the index calls a key frame really is.
+/// What the data of a sample really contains if the index calls it a key frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySample {
-    /// Whether it is an instantaneous decoder refresh (IDR), at which every player can begin.
-    /// Indexes also list points from which pictures come out right after a while.
+    /// Whether it is an instantaneous decoder refresh (IDR), where every player can begin. Indexes
+    /// also list recovery points, after which it takes a while until pictures are correct.
     pub is_idr: bool,
-    /// Whether parameter sets come with it that a decoder was not set up by.
+    /// Whether it contains parameter sets that are not in the decoder configuration.
     pub has_other_parameter_sets: bool,
-    /// Whether closed captions (CEA-608, CEA-708) come with it.
+    /// Whether it contains closed captions (CEA-608, CEA-708).
     pub has_captions: bool,
 }
 
-/// Types of NAL units (ITU-T H.264 table 7-1).
+/// NAL unit types (ITU-T H.264 table 7-1).
 const SLICE: std::ops::RangeInclusive<u8> = 1..=5;
 const IDR_SLICE: u8 = 5;
 const SUPPLEMENT: u8 = 6;
 const SEQUENCE_SET: u8 = 7;
 const PICTURE_SET: u8 = 8;
 
-/// What supplemental information with closed captions begins with behind its length (ATSC A/53 part
-/// 4, section 6.2.3): country and provider, the user identifier, and the type of the data.
+/// The first bytes, after the length, of supplemental information with closed captions (ATSC A/53
+/// part 4, section 6.2.3): country and provider, the user identifier, and the data type.
 const CAPTIONS: &[u8] = b"\xb5\x00\x31GA94\x03";
 
 impl KeySample {
-    /// Looks at the whole data of a sample.
+    /// Reads the whole data of a sample.
     ///
     /// # Errors
-    /// [`IndexError::Damaged`] where it is none of H.264.
+    /// [`IndexError::Damaged`] if the data is not an H.264 sample.
     pub fn read(mut sample: &[u8], avc: &AvcConfiguration) -> Result<Self, IndexError> {
         let mut first_slice = None;
         let (mut has_other_parameter_sets, mut has_captions) = (false, false);
@@ -194,7 +196,7 @@ impl KeySample {
         while !sample.is_empty() {
             let unit;
             (unit, sample) = split_unit(sample, avc.length_bytes)
-                .ok_or_else(|| IndexError::Damaged("a key frame is cut short".to_owned()))?;
+                .ok_or_else(|| IndexError::Damaged("a key frame is truncated".to_owned()))?;
             // An empty unit is padding.
             let Some(header) = unit.first() else { continue };
 
@@ -226,7 +228,7 @@ impl KeySample {
     }
 }
 
-/// The first NAL unit of a sample, and what is behind it.
+/// Splits a sample into its first NAL unit and the rest.
 fn split_unit(sample: &[u8], length_bytes: usize) -> Option<(&[u8], &[u8])> {
     let (length, rest) = sample.split_at_checked(length_bytes)?;
     let length = length
@@ -325,7 +327,8 @@ mod tests {
 
         assert!(is_common(40, full_hd, 30) && is_common(41, full_hd, 30));
         assert!(is_common(42, full_hd, 60) && is_common(42, (640, 360), 25));
-        // A film of x264's slower presets keeps more pictures than players need to have room for.
+        // Films from the slower presets of x264 keep more reference pictures than players must have
+        // room for.
         assert!(!is_common(50, full_hd, 24) && !is_common(51, full_hd, 60));
         assert!(!is_common(31, full_hd, 24) && !is_common(40, full_hd, 60));
         assert!(is_common(51, (3840, 2160), 30) && !is_common(52, (3840, 2160), 30));
@@ -356,7 +359,7 @@ mod tests {
         assert!(AvcConfiguration::read(&entry).is_err());
     }
 
-    /// A sample of these NAL units.
+    /// A sample with these NAL units.
     fn sample(units: &[&[u8]]) -> Vec<u8> {
         let units = units.iter().flat_map(|unit| {
             let length = u32::try_from(unit.len()).unwrap().to_be_bytes();
@@ -379,7 +382,7 @@ mod tests {
 
         let (delimiter, message) = (&[9, 0xf0][..], &[6, 5, 0x80][..]);
         assert_eq!(read(&[delimiter, message, &[0x65, 1]]), key(true, false));
-        // A recovery point, as x264 writes into open groups.
+        // A recovery point, which x264 writes into open groups.
         assert_eq!(read(&[message, &[0x41, 1]]), key(false, false));
 
         let (sequence, picture) = (&avc.sequence_sets[0][..], &avc.picture_sets[0][..]);

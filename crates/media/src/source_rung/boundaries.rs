@@ -1,4 +1,4 @@
-//! Where the segments of a job end that is not cut evenly.
+//! Where segments end in a job that is not cut evenly.
 
 use std::ops::Range;
 
@@ -9,40 +9,41 @@ use super::cuts::MAX_SEGMENT_SECONDS;
 use super::index::{MAX_SAMPLES, MAX_SECONDS};
 use crate::ladder::timeline::{AAC_FRAME_SECONDS, END_TOLERANCE_FRAMES, Grid};
 
-/// Segments at most: of the longest track that is copied, each as short as segments of the shortest
-/// profile can be.
+/// The maximum number of segments: the longest track that can be copied, in segments as short as
+/// the profile with the shortest segments allows.
 const MAX_SEGMENTS: usize = 2 * MAX_SECONDS as usize;
 
-/// Frames at most: the longest track that is copied, and a last picture that is held.
+/// The maximum number of frames: the longest track that can be copied, plus the time for which its
+/// last picture is held.
 const MAX_FRAMES: u64 = MAX_SAMPLES as u64 * 2;
 
-/// The segments of a job, in frames from zero of the timeline. They cover the programme without gap
-/// or overlap, and none is empty.
+/// The segments of a job, in frames from zero of the timeline. They cover the programme without
+/// gaps or overlaps, and none is empty.
 ///
-/// As JSON it is the list of their lengths, where `[n, times]` is a length that is repeated:
-/// `[240,[96,40],61]` are 42 segments, the first one of 240 frames.
+/// The JSON form is the list of their lengths, where `[n, times]` is a repeated length:
+/// `[240,[96,40],61]` is 42 segments, and the first one has 240 frames.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Vec<Run>", try_from = "Vec<Run>")]
 pub struct Boundaries {
-    /// The frame behind the last one of each segment; at least one, ascending.
+    /// The frame after the last frame of each segment; at least one, ascending.
     ends: Vec<u64>,
 }
 
-/// What is no list of segments.
+/// An invalid list of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBoundaries {
-    /// There is none.
-    #[error("there is no segment")]
+    /// The list is empty.
+    #[error("there are no segments")]
     None,
-    /// A segment, or a repetition, of nothing.
+    /// A segment has no frames, or is repeated zero times.
     #[error("a segment is empty")]
     Empty,
-    /// More segments or frames than any job has.
+    /// There are more segments or frames than any job has.
     #[error("there are more than {MAX_SEGMENTS} segments or {MAX_FRAMES} frames")]
     TooMany,
 }
 
-/// The length of a segment in frames, or of several equal ones.
+/// The length of one segment in frames, or of several equal segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Run {
@@ -51,7 +52,7 @@ enum Run {
 }
 
 impl Run {
-    /// The length, and how many times it is repeated.
+    /// The length, and how many segments have it.
     const fn parts(self) -> (u64, u64) {
         match self {
             Self::One(length) => (length, 1),
@@ -61,10 +62,11 @@ impl Run {
 }
 
 impl Boundaries {
-    /// Segments that end before these frames.
+    /// Creates segments that end before these frames.
     ///
     /// # Errors
-    /// [`InvalidBoundaries`] where they do not ascend from zero, or are none or too many.
+    /// [`InvalidBoundaries`] if the frames do not ascend from zero, or if there are none or too
+    /// many.
     pub fn new(ends: Vec<u64>) -> Result<Self, InvalidBoundaries> {
         let last = *ends.last().ok_or(InvalidBoundaries::None)?;
         if ends[0] == 0 || !ends.is_sorted_by(|a, b| a < b) {
@@ -76,20 +78,20 @@ impl Boundaries {
         Ok(Self { ends })
     }
 
-    /// Segments, at least one.
+    /// The number of segments, at least one.
     #[must_use]
     pub fn segments(&self) -> u32 {
-        // No more than MAX_SEGMENTS.
+        // At most MAX_SEGMENTS.
         self.ends.len() as u32
     }
 
-    /// Frames of all segments.
+    /// The number of frames in all segments.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// The frames of segment `i`; nothing behind the last one.
+    /// The frames of segment `i`; `None` if there is no such segment.
     #[must_use]
     pub fn frames(&self, i: u32) -> Option<Range<u64>> {
         let at = i as usize;
@@ -106,34 +108,34 @@ impl Boundaries {
         })
     }
 
-    /// The segment that a frame is in; nothing behind the last one.
+    /// The segment that contains a frame; `None` if the frame is after the last segment.
     #[must_use]
     pub fn segment_of(&self, frame: u64) -> Option<u32> {
         let at = self.ends.partition_point(|end| *end <= frame);
         (at < self.ends.len()).then_some(at as u32)
     }
 
-    /// Frames of the longest segment.
+    /// The number of frames in the longest segment.
     #[must_use]
     pub fn longest(&self) -> u64 {
         let lengths = self.iter().map(|frames| frames.end - frames.start);
         lengths.max().unwrap_or(0)
     }
 
-    /// Whether a segment lasts longer than [`MAX_SEGMENT_SECONDS`], at `rate` frames a second.
+    /// Whether a segment lasts longer than [`MAX_SEGMENT_SECONDS`] at `rate` frames per second.
     #[must_use]
     pub fn has_key_frame_gap(&self, rate: Rational) -> bool {
         is_longer(self.longest(), MAX_SEGMENT_SECONDS, rate)
     }
 
-    /// The one target duration of all playlists of a job that is cut here, in seconds: no segment of
-    /// pictures is longer when rounded (RFC 8216 section 4.3.3.1), and none of sound, which is cut
-    /// evenly on `grid`.
+    /// The target duration in seconds, shared by all playlists of a job with these boundaries. When
+    /// rounded, no video segment exceeds it (RFC 8216 section 4.3.3.1), nor does any audio segment.
+    /// Audio is cut evenly on `grid`.
     #[must_use]
     pub fn target_duration(&self, grid: &Grid) -> u32 {
         let seconds = |frames: f64| (frames / grid.rate.as_f64() + AAC_FRAME_SECONDS).round();
         let last = self.iter().next_back().unwrap_or(0..0);
-        // The end of the encoded rungs may come out later than planned.
+        // The encoded rungs may end later than planned.
         let last = (last.end - last.start) as f64 + END_TOLERANCE_FRAMES;
 
         let longest = seconds(self.longest() as f64).max(seconds(last));
@@ -142,7 +144,8 @@ impl Boundaries {
     }
 }
 
-/// Whether so many frames last longer than `seconds`. This is exact for halves of seconds.
+/// Whether this many frames last longer than `seconds`. The result is exact for multiples of half a
+/// second.
 pub(super) fn is_longer(frames: u64, seconds: f64, rate: Rational) -> bool {
     frames as f64 * rate.den() as f64 > seconds * rate.num() as f64
 }
@@ -173,8 +176,7 @@ impl TryFrom<Vec<Run>> for Boundaries {
             if length == 0 || times == 0 {
                 return Err(InvalidBoundaries::Empty);
             }
-            // A short text can claim any number of segments, so they are counted before there is
-            // room for them.
+            // A short text can claim any number of segments, so check the number before allocating.
             let is_room = times <= (MAX_SEGMENTS - ends.len()) as u64
                 && length.saturating_mul(times) <= MAX_FRAMES - end;
             if !is_room {
@@ -203,7 +205,7 @@ mod tests {
         let json = serde_json::to_string(&boundaries).unwrap();
         assert_eq!(json, "[240,[96,3],61]");
         assert_eq!(read(&json), Some(boundaries));
-        // Written otherwise, it is the same.
+        // A different notation gives the same boundaries.
         assert_eq!(read("[[240,1],96,[96,2],61]"), read(&json));
     }
 
@@ -237,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_film_of_uneven_segments_is_a_few_kilobytes() {
-        // Two hours of segments that all differ from their neighbours.
+        // Two hours of segments, each with a different length from its neighbours.
         let ends = (1..=1800_u64).map(|n| n * 100 + n % 2 * 7).collect();
         let json = serde_json::to_string(&Boundaries::new(ends).unwrap()).unwrap();
         assert!(json.len() < 8192, "{}", json.len());
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(target(&[100, 200]), 4);
         assert_eq!(target(&[100, 362]), 11);
         assert_eq!(target(&[50, 161, 200]), 4);
-        // 4.48 s; 4.4 s and two frames more; and sound whose last segment lasts 4.48 s.
+        // 4.48 s; 4.4 s plus two frames; and audio with a last segment of 4.48 s.
         assert_eq!(target(&[112, 200]), 5);
         assert_eq!(target(&[90, 200]), 5);
         assert_eq!(target(&[62, 124, 212]), 5);

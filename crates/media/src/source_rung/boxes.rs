@@ -1,19 +1,19 @@
-//! Boxes of an ISO file (ISO/IEC 14496-12 section 4.2), one level at a time, so that nothing is read
-//! of boxes nobody asked for.
+//! Boxes of an ISO file (ISO/IEC 14496-12 section 4.2), read one level at a time, so that boxes
+//! nobody asks for stay unread.
 
 use mp4_atom::{DecodeMaybe, FourCC, Header};
 
 use super::IndexError;
 
-/// Bytes of the longest header of a box: size, kind, and a size of 64 bits.
+/// The length in bytes of the longest box header: size, kind, and a 64-bit size.
 pub const BOX_HEADER_BYTES: usize = 16;
 
-/// The boxes that lie beside each other in `body`, each as its kind and its own body.
+/// The consecutive boxes in `body`, each as its kind and its own body.
 pub(super) fn boxes(body: &[u8]) -> Boxes<'_> {
     Boxes(body)
 }
 
-/// The body of the first box of a kind in `body`.
+/// The body of the first box of this kind in `body`.
 pub(super) fn find<'a>(body: &'a [u8], kind: &[u8; 4]) -> Result<Option<&'a [u8]>, IndexError> {
     for found in boxes(body) {
         let (found, inner) = found?;
@@ -37,10 +37,10 @@ impl<'a> Iterator for Boxes<'a> {
             Err(error) => return Some(Err(self.fail(error.to_string()))),
         };
 
-        // Without a size a box reaches to the end of what it lies in.
+        // A box without a size extends to the end of its container.
         let length = header.size.unwrap_or(self.0.len());
         let Some((inner, rest)) = self.0.split_at_checked(length) else {
-            return Some(Err(self.fail(format!("a {} box is cut short", header.kind))));
+            return Some(Err(self.fail(format!("a {} box is truncated", header.kind))));
         };
         self.0 = rest;
         Some(Ok((header.kind, inner)))
@@ -48,35 +48,35 @@ impl<'a> Iterator for Boxes<'a> {
 }
 
 impl Boxes<'_> {
-    /// Ends the iteration: where one box is broken, no one knows where the next one begins.
+    /// Ends the iteration: after a broken box, the start of the next one is unknown.
     fn fail(&mut self, what: String) -> IndexError {
         self.0 = &[];
         IndexError::Damaged(what)
     }
 }
 
-/// Where a box of the file itself leads the search for its index.
+/// The next step of the search for the index, given one top-level box of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileBox {
-    /// This is the index: so many bytes from where the header was read, header included.
+    /// This is the index. It has this many bytes from the start of its header.
     Moov {
-        /// Bytes of the whole box.
+        /// The length of the whole box in bytes.
         bytes: u64,
     },
-    /// Another box; the next one begins at this byte of the file.
+    /// This is another box. The next one begins at this byte of the file.
     Other {
-        /// Offset of the next header.
+        /// The offset of the next header.
         next: u64,
     },
 }
 
-/// Reads the header of the box that begins at byte `at` of a file of `object_bytes`, from the
-/// first [`BOX_HEADER_BYTES`] bytes there, or from those there are. A search begins at 0 and follows
-/// [`FileBox::Other`].
+/// Reads the header of the box that begins at byte `at` of a file of `object_bytes`. `header` has
+/// the first [`BOX_HEADER_BYTES`] bytes of the box, or fewer if the file ends earlier. A search
+/// begins at 0 and follows [`FileBox::Other`].
 ///
 /// # Errors
-/// [`IndexError`] where the file ends without an index, has one of fragments or one that is too
-/// large, or where this is no box.
+/// [`IndexError`] if the file ends without an index, the file is fragmented, the index is too
+/// large, or the bytes are not a valid box.
 pub fn read_file_box(header: &[u8], at: u64, object_bytes: u64) -> Result<FileBox, IndexError> {
     let rest = object_bytes.saturating_sub(at);
     let mut body = &header[..header.len().min(BOX_HEADER_BYTES)];
@@ -97,16 +97,16 @@ pub fn read_file_box(header: &[u8], at: u64, object_bytes: u64) -> Result<FileBo
 
     if header.kind == FourCC::new(b"moov") {
         return match bytes {
-            bytes if bytes > rest => Err(IndexError::Damaged("the moov box is cut short".into())),
+            bytes if bytes > rest => Err(IndexError::Damaged("the moov box is truncated".into())),
             bytes if bytes > super::MAX_MOOV_BYTES => Err(IndexError::too_large(
-                "bytes of the moov box",
+                "bytes in the moov box",
                 super::MAX_MOOV_BYTES,
             )),
             bytes => Ok(FileBox::Moov { bytes }),
         };
     }
 
-    // Media data that the file ends in has no index behind it.
+    // No index can follow media data that reaches the end of the file.
     if bytes >= rest {
         return Err(IndexError::Missing("moov box"));
     }
@@ -136,7 +136,7 @@ mod tests {
             at(b"\0\0\x01\0moov\0\0\0\x08free", 9744, 10_000),
             Ok(FileBox::Moov { bytes: 256 })
         );
-        // To the end of the file.
+        // The box extends to the end of the file.
         assert_eq!(
             at(b"\0\0\0\0moov\0\0\0\x08free", 9_000, 10_000),
             Ok(FileBox::Moov { bytes: 1_000 })

@@ -1,25 +1,27 @@
-//! What is copied: bytes of each segment, where they lie in the file, and how they are shared out.
+//! What is copied: the bytes of each segment, where they are in the file, and how they are divided
+//! among tasks.
 
 use std::ops::Range;
 
 use super::boundaries::Boundaries;
 use super::index::SampleIndex;
 
-/// Bytes that one task copies at most, in whole segments: a few minutes of work that a lost worker
-/// takes along, and little enough for any disk. A film of two hours at 6 Mb/s is eleven tasks.
+/// The maximum number of bytes that one task copies, in whole segments. This is a few minutes of
+/// work to repeat if a worker is lost, and fits on any disk. A two-hour film at 6 Mb/s takes eleven
+/// tasks.
 pub const MAX_COPY_TASK_BYTES: u64 = 512 << 20;
 
-/// Bytes that lie beside each other in a file.
+/// Consecutive bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
-    /// The first one.
+    /// The offset of the first byte.
     pub offset: u64,
-    /// How many.
+    /// The number of bytes.
     pub length: u64,
 }
 
-/// Bytes of the pictures of each segment, without the boxes around them. The n-th sample is the n-th
-/// frame ([`SampleIndex::has_closed_groups`]); a last picture that is held has its bytes once.
+/// The picture bytes of each segment, without the boxes around them. The n-th sample is the n-th
+/// frame ([`SampleIndex::has_closed_groups`]). If the last picture is held, its bytes count once.
 #[must_use]
 pub fn segment_bytes(index: &SampleIndex, boundaries: &Boundaries) -> Vec<u64> {
     let bytes = |frames| {
@@ -29,8 +31,8 @@ pub fn segment_bytes(index: &SampleIndex, boundaries: &Boundaries) -> Vec<u64> {
     boundaries.iter().map(bytes).collect()
 }
 
-/// Where the pictures of some frames, such as those of a segment, lie in the file, in the order of
-/// decoding. Ranges that are no more than `max_gap` bytes apart are read as one: sound lies between.
+/// Where the pictures of a range of frames, such as a segment, are in the file, in decoding order.
+/// Ranges at most `max_gap` bytes apart, usually with audio between them, are read as one.
 #[must_use]
 pub fn file_ranges(index: &SampleIndex, frames: Range<u64>, max_gap: u64) -> Vec<ByteRange> {
     let mut ranges: Vec<ByteRange> = Vec::new();
@@ -38,7 +40,7 @@ pub fn file_ranges(index: &SampleIndex, frames: Range<u64>, max_gap: u64) -> Vec
         let (offset, length) = (sample.offset, u64::from(sample.bytes));
 
         if let Some(last) = ranges.last_mut() {
-            // No sample ends behind the end of the file.
+            // No sample ends after the end of the file.
             let gap = offset.checked_sub(last.offset + last.length);
             if gap.is_some_and(|gap| gap <= max_gap) {
                 last.length = offset + length - last.offset;
@@ -50,8 +52,8 @@ pub fn file_ranges(index: &SampleIndex, frames: Range<u64>, max_gap: u64) -> Vec
     ranges
 }
 
-/// Shares segments out to tasks, given the bytes of each: runs of segments, as long as they have at
-/// most [`MAX_COPY_TASK_BYTES`] together. A segment that alone has more is a task of its own.
+/// Divides segments among tasks, given the bytes of each segment. A task is a run of segments with
+/// at most [`MAX_COPY_TASK_BYTES`] in total. A single larger segment is a task of its own.
 #[must_use]
 pub fn copy_ranges(segment_bytes: &[u64]) -> Vec<Range<u32>> {
     let mut tasks: Vec<Range<u32>> = Vec::new();
@@ -70,7 +72,7 @@ pub fn copy_ranges(segment_bytes: &[u64]) -> Vec<Range<u32>> {
     tasks
 }
 
-/// The samples of a range of frames.
+/// The samples in a range of frames.
 fn sample_range(frames: Range<u64>) -> Range<u32> {
     let number = |frame| u32::try_from(frame).unwrap_or(u32::MAX);
     number(frames.start)..number(frames.end)
@@ -84,7 +86,7 @@ mod tests {
 
     const RANGE: fn((u64, u64)) -> ByteRange = |(offset, length)| ByteRange { offset, length };
 
-    /// Six samples of 100 to 105 bytes in three chunks with 50 bytes of sound behind each.
+    /// Six samples of 100 to 105 bytes in three chunks, with 50 bytes of audio after each chunk.
     fn index() -> SampleIndex {
         let clip = Clip {
             sizes: (100..106).collect(),

@@ -1,35 +1,36 @@
-//! Where a job is cut whose top rung is not encoded: at the key frames of its source.
+//! Where a job is cut if its top rung is not encoded: at the key frames of its source.
 //!
-//! Where rungs are cut at different times, a player that goes from one to another shows a frozen
-//! picture until the next key frame. So all rungs are cut where the copied one can be.
+//! If rungs are cut at different times, a player that switches between them shows a frozen picture
+//! until the next key frame. So all rungs are cut where the copied one can be cut.
 
 use super::boundaries::{Boundaries, InvalidBoundaries, is_longer};
 use crate::ladder::timeline::{Grid, MIN_LAST_SEGMENT_SECONDS};
 
-/// Seconds that a segment lasts at most. x264 leaves 250 frames between key frames where no one asks
-/// for less, which at 24 a second are 10.42 s. With longer segments a player waits too long for the
-/// first picture after a seek.
+/// The maximum duration of a segment in seconds. By default, x264 puts up to 250 frames between key
+/// frames, which is 10.42 s at 24 frames per second. With longer segments, a player waits too long
+/// for the first picture after a seek.
 pub const MAX_SEGMENT_SECONDS: f64 = 10.5;
 
-/// The segments of a programme of `frames` frames whose source has key frames at the frames
+/// The segments of a programme of `frames` frames. Its source has key frames at the frames
 /// `key_frames`, ascending.
 ///
-/// A segment ends at the first key frame that is one segment length of `grid` or more behind its
-/// start, unless that is more than one and a half and there are others from half a segment length
-/// on: then at the last of those. Where it would last longer than [`MAX_SEGMENT_SECONDS`] all the
-/// same, it ends at the last key frame before one segment length, if that leaves at least half a
-/// second of it. What is left behind the last key frame joins the segment before it where it is less
-/// than half a second, as on a regular grid.
+/// A segment ends at the first key frame that is at least one segment length of `grid` after its
+/// start. If that key frame is more than one and a half segment lengths after the start, and
+/// earlier key frames are at least half a segment length after it, the segment ends at the last of
+/// these. If the segment would still be longer than [`MAX_SEGMENT_SECONDS`], it ends at the last
+/// key frame before one segment length, provided that this leaves at least half a second. If less
+/// than half a second follows the last key frame, that rest joins the segment before it, as on a
+/// regular grid.
 ///
-/// Where key frames are too far apart, a segment comes out longer than it may be; see
+/// If key frames are too far apart, a segment exceeds the maximum; see
 /// [`Boundaries::has_key_frame_gap`].
 ///
 /// # Errors
-/// [`InvalidBoundaries::TooMany`] where the programme is longer than any that is copied.
+/// [`InvalidBoundaries::TooMany`] if the programme is longer than any that can be copied.
 pub fn cut(key_frames: &[u32], frames: u64, grid: &Grid) -> Result<Boundaries, InvalidBoundaries> {
     let length = u64::from(grid.segment.max(1));
 
-    // A segment may end where the programme does, too.
+    // A segment may also end at the end of the programme.
     let keys = key_frames.iter().copied().map(u64::from);
     let keys = keys.filter(|key| *key < frames && !is_sliver(frames - key, grid));
     let candidates: Vec<u64> = keys.chain([frames]).collect();
@@ -55,7 +56,7 @@ pub fn cut(key_frames: &[u32], frames: u64, grid: &Grid) -> Result<Boundaries, I
     Boundaries::new(ends)
 }
 
-/// Whether so many frames last less than any segment should.
+/// Whether this many frames are shorter than any segment should be.
 fn is_sliver(frames: u64, grid: &Grid) -> bool {
     let rate = grid.rate;
     (frames as f64 * rate.den() as f64) < MIN_LAST_SEGMENT_SECONDS * rate.num() as f64
@@ -67,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
     use streams::Rational;
 
-    /// Lengths of the segments of pictures at 24 a second, cut at 4 s.
+    /// The segment lengths of a programme at 24 frames per second, cut at 4 s.
     fn lengths(key_frames: &[u32], frames: u64) -> Vec<u64> {
         let grid = Grid::new(Rational::whole(24), 4, 4);
         let boundaries = cut(key_frames, frames, &grid).unwrap();
@@ -80,33 +81,34 @@ mod tests {
 
     #[test]
     fn regular_key_frames_give_regular_segments() {
-        // 2 s, 4 s, 5 s and 6 s apart; x264's 250 frames.
+        // Key frames 2 s, 4 s, 5 s and 6 s apart, and 250 frames apart, as x264 puts them.
         assert_eq!(lengths(&every(48, 480), 480), [96; 5]);
         assert_eq!(lengths(&every(96, 480), 480), [96; 5]);
         assert_eq!(lengths(&every(120, 480), 480), [120; 4]);
         assert_eq!(lengths(&every(144, 480), 480), [144, 144, 144, 48]);
         assert_eq!(lengths(&every(250, 600), 600), [250, 250, 100]);
-        // 3 s: the second one is just one and a half behind.
+        // 3 s apart: the second key frame is exactly one and a half segment lengths after the
+        // start.
         assert_eq!(lengths(&every(72, 480), 480), [144, 144, 144, 48]);
         assert_eq!(lengths(&every(1, 200), 200), [96, 104]);
     }
 
     #[test]
     fn a_key_frame_that_is_far_behind_leaves_the_cut_to_those_before() {
-        // Half a segment length is enough, and the last such key frame counts.
+        // Half a segment length is enough, and the last such key frame wins.
         assert_eq!(lengths(&[0, 48, 200], 300), [48, 152, 100]);
         assert_eq!(lengths(&[0, 47, 200], 300), [200, 100]);
         assert_eq!(lengths(&[0, 48, 60, 200], 300), [60, 140, 100]);
-        // Not far: 1.5 segment lengths.
+        // 1.5 segment lengths are not too far.
         assert_eq!(lengths(&[0, 48, 144], 244), [144, 100]);
         assert_eq!(lengths(&[0, 48, 145], 245), [48, 97, 100]);
     }
 
     #[test]
     fn a_short_segment_is_better_than_one_that_is_too_long() {
-        // A scene cut after 1.5 s, then x264's longest group: together 11.9 s.
+        // A scene cut after 1.5 s, then the longest group of x264: 11.9 s in total.
         assert_eq!(lengths(&[0, 36, 286], 386), [36, 250, 100]);
-        // Less than half a second is no segment.
+        // Less than half a second is not a segment.
         assert_eq!(lengths(&[0, 11, 261], 361), [261, 100]);
         assert_eq!(lengths(&[0, 12, 262], 362), [12, 250, 100]);
     }
@@ -115,7 +117,7 @@ mod tests {
     fn the_end_is_cut_as_on_a_regular_grid() {
         assert_eq!(lengths(&every(96, 203), 203), [96, 107]);
         assert_eq!(lengths(&every(96, 204), 204), [96, 96, 12]);
-        // The gap behind the last key frame counts: 10.54 s.
+        // The gap after the last key frame counts: 10.54 s.
         assert_eq!(lengths(&[0, 96], 349), [96, 253]);
         assert_eq!(lengths(&[0], 1), [1]);
         assert_eq!(lengths(&[], 100), [100]);
@@ -145,7 +147,7 @@ mod tests {
             for part in boundaries.iter() {
                 let key = u32::try_from(part.start).unwrap();
                 prop_assert!(keys.binary_search(&key).is_ok());
-                // No segment of the middle or the end is a sliver, unless it is all there is.
+                // No segment is a sliver, not even the last one, unless it is the only segment.
                 prop_assert!(boundaries.segments() == 1 || !is_sliver(part.end - part.start, &grid));
             }
         }

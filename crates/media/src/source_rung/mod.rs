@@ -1,18 +1,18 @@
-//! The source as a rung: whether the pictures of a source can be a rung of the output as they are,
-//! without being encoded, and where such a rung is cut.
+//! The source as a rung: whether the pictures of a source can be a rung of the output without being
+//! encoded, and where such a rung is cut.
 //!
-//! Not encoding is the only thing that costs less than encoding well. It needs a source whose
-//! pictures every player takes, at no more bits than the rung would have, and whose key frames come
-//! often enough, since the whole job is then cut where the source is. All of it follows from the
-//! index of an ISO file (the `moov` box, ISO/IEC 14496-12 section 8.2.1) before a byte of media is
-//! copied.
+//! Only skipping the encoder costs less than encoding well. The source must have pictures that
+//! every player can play, at no more bits than the rung would have. Its key frames must come often
+//! enough, because the whole job is then cut at the key frames of the source. The index of an ISO
+//! file (the `moov` box, ISO/IEC 14496-12 section 8.2.1) answers all of this before a byte of media
+//! is copied.
 //!
-//! In reading order: [`FileBox`] (where the index is), [`SampleIndex`] (what it says, with
-//! [`AvcConfiguration`] of the decoder), [`KeySample`] (what a few key frames really are),
-//! [`cut`] and [`Boundaries`] (where segments end), [`segment_bytes`], [`copy_ranges`] and
-//! [`file_ranges`] (what is copied), and [`decide`] (the decision, with every [`CopyRefusal`]).
+//! In reading order: [`FileBox`] (where the index is), [`SampleIndex`] (what it says, with the
+//! [`AvcConfiguration`] of the decoder), [`KeySample`] (what a few key frames really are), [`cut`]
+//! and [`Boundaries`] (where segments end), [`segment_bytes`], [`copy_ranges`] and [`file_ranges`]
+//! (what is copied), and [`decide`] (the decision, with every [`CopyRefusal`]).
 //!
-//! Planning does not use it yet.
+//! Planning does not use this module yet.
 
 mod avc;
 mod boundaries;

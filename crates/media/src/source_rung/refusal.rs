@@ -1,11 +1,11 @@
-//! Why the pictures of a source are encoded again, although they might have been copied.
+//! Why the pictures of a source are encoded instead of copied.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
 
-/// One reason why the pictures of a source cannot be a rung as they are. No reason ends a job: the
-/// rung is encoded instead. The words are stable; where several apply, all are listed, in the order
-/// of this type.
+/// One reason why the pictures of a source cannot be a rung without being encoded. No reason ends a
+/// job: the rung is encoded instead. The words are stable. If several reasons apply, all are
+/// listed, in the order of this type.
 #[derive(
     Debug,
     Clone,
@@ -24,48 +24,48 @@ use strum::{Display, IntoStaticStr, VariantArray};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CopyRefusal {
-    /// They are not H.264 as every player takes it (High, Main or constrained Baseline, progressive,
-    /// 8 bits, 4:2:0), or the ladder is of another codec.
+    /// The pictures are not H.264 that every player supports (High, Main or constrained Baseline,
+    /// progressive, 8 bits, 4:2:0), or the ladder uses another codec.
     Codec,
-    /// Their level is above what players of this size have to take, or below what they need.
+    /// The level is above what players must support for this size, or below what the pictures need.
     Level,
-    /// Players turn or mirror them.
+    /// Players rotate or mirror the pictures.
     Rotation,
-    /// Their pixels are not square.
+    /// The pixels are not square.
     PixelAspect,
-    /// Something would be done to them before they are scaled: their colours or their range are
-    /// converted, transparency is laid on black, or a side is cut.
+    /// The pictures would be changed before scaling: their colours or range are converted,
+    /// transparency is flattened onto black, or a side is cropped.
     Colour,
-    /// They carry closed captions, and the rungs that are encoded do not.
+    /// The pictures have closed captions, and the encoded rungs do not.
     Captions,
-    /// Their size or shape changes on the way.
+    /// The size or shape of the pictures changes within the source.
     SizeChanges,
-    /// A decoder has to be set up again on the way.
+    /// The decoder has to be configured again within the source.
     ParameterSetsChange,
     /// A segment would last longer than [`MAX_SEGMENT_SECONDS`](super::MAX_SEGMENT_SECONDS).
     KeyFrameGap,
-    /// A key frame is none at which a player can begin: pictures around it need others from before
+    /// A player cannot begin at one of the key frames: pictures around it need others from before
     /// it.
     OpenGop,
-    /// They are not evenly spaced in time.
+    /// The pictures are not evenly spaced in time.
     FrameRateVaries,
-    /// There are more than 60 of them a second.
+    /// There are more than 60 pictures per second.
     FrameRateHigh,
     /// The edit list does more than begin with the first picture.
     EditList,
-    /// They begin later than the programme.
+    /// The pictures begin later than the programme.
     LatePicture,
-    /// The programme goes on behind the last of them for longer than a segment lasts.
+    /// The programme continues after the last picture for longer than a segment lasts.
     Length,
-    /// They need more bits than the rung may have.
+    /// The pictures need more bits than the rung may have.
     Bitrate,
-    /// The container has no complete index of them that can be read.
+    /// The container has no complete, readable index of the pictures.
     NoIndex,
-    /// They would be the lowest rung, which is always encoded.
+    /// The pictures would be the lowest rung, which is always encoded.
     OnlyRung,
-    /// They are larger than the top rung of the ladder.
+    /// The pictures are larger than the top rung of the ladder.
     NoRung,
-    /// The index contradicts itself, or names bytes that the object has not.
+    /// The index contradicts itself, or refers to bytes that the object does not have.
     Damaged,
 }
 

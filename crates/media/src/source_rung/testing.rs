@@ -1,32 +1,32 @@
-//! Boxes for tests, built by hand.
+//! Handmade boxes for tests.
 
 use mp4_atom::{Avc1, Avcc, Encode, Visual};
 
 use super::index::{IndexError, SampleIndex};
 use crate::ladder::size::Size;
 
-/// A track of pictures to be described by a `moov` box: by default 25 a second, each of 1000 bytes,
-/// a key frame every 100, none shown out of order.
+/// A video track for a `moov` box to describe. By default it has 25 pictures per second of 1000
+/// bytes each, a key frame every 100 pictures, and no picture shown out of order.
 #[derive(Debug, Clone)]
 pub(super) struct Clip {
     pub(super) timescale: u32,
-    /// Ticks that each sample lasts.
+    /// The duration of each sample in ticks.
     pub(super) deltas: Vec<u32>,
-    /// Version of the `ctts` box, and ticks from decoding to showing; nothing has no box.
+    /// The version of the `ctts` box, and the ticks from decoding to display; `None` omits the box.
     pub(super) composition: Option<(u8, Vec<i32>)>,
     pub(super) sizes: Vec<u32>,
-    /// Key frames, counted from zero; nothing has no box.
+    /// The key frames, counted from zero; `None` omits the box.
     pub(super) key_frames: Option<Vec<u32>>,
     pub(super) chunk_samples: u32,
-    /// Bytes of the file from one chunk to the next.
+    /// The bytes between the end of one chunk and the start of the next.
     pub(super) chunk_gap: u64,
     pub(super) first_offset: u64,
     /// Whether offsets have 64 bits.
     pub(super) has_long_offsets: bool,
-    /// Edits: duration in ticks of the movie (1000 a second), media time, rate.
+    /// Edits: duration in ticks of the movie (1000 per second), media time, rate.
     pub(super) edits: Vec<(u32, i32, i16)>,
     pub(super) is_fragmented: bool,
-    /// Sample entries, whole boxes.
+    /// The sample entries, as whole boxes.
     pub(super) entries: Vec<Vec<u8>>,
 }
 
@@ -48,7 +48,7 @@ impl Clip {
         }
     }
 
-    /// Where the last sample ends, at the earliest.
+    /// The minimum size of the file: where the last sample ends.
     pub(super) fn file_bytes(&self) -> u64 {
         let bytes: u64 = self.sizes.iter().map(|size| u64::from(*size)).sum();
         let chunks = (self.sizes.len() as u64).div_ceil(self.chunk_samples.into());
@@ -63,7 +63,7 @@ impl Clip {
         self.movie(&[self.trak()])
     }
 
-    /// A `moov` box of these tracks.
+    /// A `moov` box with these tracks.
     pub(super) fn movie(&self, traks: &[Vec<u8>]) -> Vec<u8> {
         let mvex = self.is_fragmented.then(|| boxed(b"mvex", &[]));
         let parts = [vec![mvhd()], traks.to_vec(), mvex.into_iter().collect()];
@@ -160,7 +160,7 @@ pub(super) const SIZE: Size = Size {
     height: 1080,
 };
 
-/// A box of a kind.
+/// A box of this kind.
 pub(super) fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
 }
@@ -190,11 +190,11 @@ fn mvhd() -> Vec<u8> {
 
 fn encoded(atom: &impl Encode) -> Vec<u8> {
     let mut bytes = Vec::new();
-    atom.encode(&mut bytes).expect("memory takes all bytes");
+    atom.encode(&mut bytes).expect("memory writes cannot fail");
     bytes
 }
 
-/// A sequence parameter set; by default that of 1080p in High at level 4.
+/// A sequence parameter set; by default for 1080p in High at level 4.
 #[derive(Debug, Clone)]
 pub(super) struct Sps {
     pub(super) profile: u8,
@@ -238,7 +238,7 @@ impl Sps {
             bits.golomb(self.bits - 8);
             bits.put(0, 2);
         }
-        // Frame numbers and order counts of 4 bits, four reference pictures, no gaps.
+        // 4-bit frame numbers and order counts, four reference pictures, no gaps.
         for value in [0, 0, 0, 4] {
             bits.golomb(value);
         }
@@ -255,7 +255,7 @@ impl Sps {
         }
         bits.put(1, 1);
 
-        // Cropped to the right and at the bottom, in pairs of chroma samples as they are stored.
+        // Cropped on the right and at the bottom, in pairs of chroma samples as stored.
         bits.put(1, 1);
         let (step_x, step_y) = match self.chroma {
             1 => (2, 2),
@@ -292,7 +292,7 @@ impl Sps {
             bits.put(full_range.into(), 1);
             bits.put(0, 1);
         }
-        // Nothing of chroma positions, times, buffers, structures and restrictions.
+        // No chroma positions, timing, buffers, structures or restrictions.
         bits.put(0, 6);
     }
 }
@@ -306,7 +306,7 @@ pub(super) fn avc1(sps: &Sps) -> Avc1 {
             height: sps.height as u16,
             ..Visual::default()
         },
-        avcc: Avcc::new(&sps.encode(), &[0x68, 0xce, 0x38, 0x80]).expect("a parameter set"),
+        avcc: Avcc::new(&sps.encode(), &[0x68, 0xce, 0x38, 0x80]).expect("a valid parameter set"),
         ..Avc1::default()
     }
 }
@@ -316,7 +316,7 @@ pub(super) fn entry(sps: &Sps) -> Vec<u8> {
     encoded(&avc1(sps))
 }
 
-/// Bits, the first one the highest of its byte.
+/// Bits; the first one is the highest of its byte.
 #[derive(Default)]
 struct Bits(Vec<bool>);
 
@@ -333,7 +333,7 @@ impl Bits {
         self.put(value + 1, bits + 1);
     }
 
-    /// Closed by a one and zeros, without three bytes that look like a start code.
+    /// Ends the bits with a one and zeros, and escapes three bytes that look like a start code.
     fn finish(mut self) -> Vec<u8> {
         self.put(1, 1);
         let bytes = self.0.chunks(8).map(|bits| {

@@ -1,4 +1,4 @@
-//! Whether the pictures of a source are a rung of its ladder as they are.
+//! Decides whether the pictures of a source can be a rung of its ladder without being encoded.
 
 use std::collections::BTreeSet;
 
@@ -19,79 +19,80 @@ use crate::ladder::timeline::{END_TOLERANCE_FRAMES, Grid};
 use crate::playlist::bandwidth::Bandwidth;
 use crate::playlist::media::MediaSegment;
 
-/// The mean rate of a copied rung may be its cap and a tenth.
+/// The maximum mean rate of a copied rung, in tenths of its cap: a tenth above the cap.
 const MAX_AVERAGE_TENTHS: u64 = 11;
 
-/// The peak of a copied rung may be its cap and a half: it was not made for our buffers.
+/// The maximum peak rate of a copied rung, in tenths of its cap: half above the cap, because the
+/// source was not made for our buffers.
 const MAX_PEAK_TENTHS: u64 = 15;
 
-/// 60 frames a second, and what a camera's clock may be off.
+/// 60 frames per second, plus the error of a camera's clock.
 const MAX_FRAMES_PER_SECOND: f64 = 60.6;
 
-/// A source with a plan that encodes every rung of it, to be looked at again.
+/// A source whose plan encodes every rung, to be checked again.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// The stream of the pictures.
+    /// The video stream.
     pub stream: &'a Stream,
-    /// What the probe says of them.
+    /// What the probe says about the pictures.
     pub video: &'a Video,
     /// The policy.
     pub profile: &'a Profile,
-    /// The rungs as they would be encoded, from the top down.
+    /// The rungs as they would be encoded, from the highest to the lowest.
     pub ladder: &'a [VideoRendition],
-    /// What would be done to the pictures before they are scaled.
+    /// How the pictures would be processed before scaling.
     pub picture: &'a Picture,
-    /// The output's frame rate, and the segments the profile asks for.
+    /// The frame rate of the output, and the segments that the profile requests.
     pub grid: Grid,
-    /// The frame of the output that the first picture is.
+    /// The output frame that the first picture becomes.
     pub first_frame: u64,
-    /// Frames of the programme.
+    /// The length of the programme in frames.
     pub programme: u64,
     /// The index of the pictures.
     pub index: Result<&'a SampleIndex, &'a IndexError>,
-    /// What a few key frames really are, as many as were looked at.
+    /// What a few key frames really are: one entry for each key frame that was read.
     pub key_samples: &'a [KeySample],
 }
 
-/// Whether a source is a rung.
+/// Whether a source can be a rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceRung {
-    /// It is.
+    /// The source is copied.
     Copied(CopiedRung),
-    /// It is not; its rung is encoded.
+    /// The source is not copied, and its rung is encoded.
     Refused {
-        /// Every reason, in the order of [`CopyRefusal`]; at least one.
+        /// All reasons, in the order of [`CopyRefusal`]; at least one.
         reasons: Vec<CopyRefusal>,
     },
 }
 
-/// A rung that is made of the source's own pictures. It is always the top one, since no rung is
-/// larger than the source.
+/// A rung made of the source's own pictures. It is always the top rung, because no rung is larger
+/// than the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedRung {
-    /// Name and folder, e.g. `1080p-src`.
+    /// The name and folder, e.g. `1080p-src`.
     pub name: RenditionName,
-    /// The encoded rung whose place it takes, which is encoded after all if copying fails.
+    /// The encoded rung that this one replaces. It is encoded after all if copying fails.
     pub instead_of: RenditionName,
-    /// Pixels.
+    /// The size in pixels.
     pub size: Size,
-    /// Frames per second, of this and of every other rung.
+    /// The frame rate of this rung and of all others, in frames per second.
     pub frame_rate: Rational,
-    /// RFC 6381 text, e.g. `avc1.640028`.
+    /// The RFC 6381 text, e.g. `avc1.640028`.
     pub codec: String,
-    /// The cap of a rung of this size and rate by the profile, in bits per second.
+    /// The profile's cap for a rung of this size and rate, in bits per second.
     pub maxrate: u64,
-    /// The rates it has, in bits per second, without the boxes around the pictures.
+    /// The actual rates, in bits per second, without the boxes around the pictures.
     pub bandwidth: Bandwidth,
     /// Where the whole job is cut.
     pub boundaries: Boundaries,
     /// The target duration of the whole job, in seconds.
     pub target_duration: u32,
-    /// Bytes of the pictures of each segment.
+    /// The picture bytes of each segment.
     pub segment_bytes: Vec<u64>,
 }
 
-/// Decides about a source. Equal arguments give equal decisions.
+/// Decides whether a source is copied. Equal arguments give equal decisions.
 #[must_use]
 pub fn decide(candidate: &Candidate<'_>) -> SourceRung {
     let mut reasons = BTreeSet::new();
@@ -115,14 +116,14 @@ pub fn decide(candidate: &Candidate<'_>) -> SourceRung {
     }
 }
 
-/// Adds what holds where a condition does.
+/// Adds `reason` if the condition is true.
 fn refuse_if(reasons: &mut BTreeSet<CopyRefusal>, holds: bool, reason: CopyRefusal) {
     if holds {
         reasons.insert(reason);
     }
 }
 
-/// What the probe and the plan say of the pictures.
+/// Checks what the probe and the plan say about the pictures.
 fn judge_pictures(candidate: &Candidate<'_>, reasons: &mut BTreeSet<CopyRefusal>) {
     let (video, picture) = (candidate.video, candidate.picture);
     let ladder_codec = Encoder::named(&candidate.profile.encoder).map(|encoder| encoder.codec);
@@ -142,15 +143,16 @@ fn judge_pictures(candidate: &Candidate<'_>, reasons: &mut BTreeSet<CopyRefusal>
     refuse(candidate.first_frame > 0, CopyRefusal::LatePicture);
 }
 
-/// Whether something is done to the pictures besides fields, turns and shapes.
+/// Whether the pictures are processed in any way other than deinterlacing, rotation, mirroring and
+/// pixel aspect correction.
 fn is_converted(video: &Video, picture: &Picture) -> bool {
     let is_cut = (picture.width, picture.height) != (video.width, video.height);
-    // ffmpeg names the formats of full range so.
+    // ffmpeg uses this prefix for full-range formats.
     let is_full_range = video.pixel_format.starts_with("yuvj");
     picture.flatten || picture.color != Picture::default().color || is_cut || is_full_range
 }
 
-/// What the index says. Gives the rung as it would be, where there is a place for it.
+/// Checks the index. Returns the rung as it would be, if there is a place for it.
 fn judge_index(
     candidate: &Candidate<'_>,
     index: &SampleIndex,
@@ -175,7 +177,7 @@ fn judge_index(
 
     let place = place?;
     let target_duration = boundaries.target_duration(grid);
-    // Only then is a sample a frame, and the rate of a segment known.
+    // Only at a constant rate is each sample one frame, and the rate of a segment known.
     let segment_bytes = if keeps_rate {
         segment_bytes(index, &boundaries)
     } else {
@@ -204,7 +206,7 @@ fn judge_index(
     })
 }
 
-/// What a decoder is set up by.
+/// Checks the decoder configuration.
 fn judge_configuration(
     candidate: &Candidate<'_>,
     index: &SampleIndex,
@@ -240,7 +242,7 @@ fn judge_configuration(
     refuse(is_other_size, CopyRefusal::SizeChanges);
 }
 
-/// When pictures are shown. Gives whether the n-th picture is the n-th frame of the output.
+/// Checks when pictures are shown. Returns whether the n-th picture is the n-th output frame.
 fn judge_times(
     candidate: &Candidate<'_>,
     index: &SampleIndex,
@@ -249,7 +251,7 @@ fn judge_times(
     let rate = candidate.grid.rate;
     let mean = index.mean_rate().unwrap_or(rate.as_f64());
     let is_fast = mean > MAX_FRAMES_PER_SECOND;
-    // Faster sources are encoded at a whole fraction of their rate.
+    // Faster sources are encoded at their rate divided by a whole number.
     let multiple = if is_fast {
         (mean / rate.as_f64()).round()
     } else {
@@ -263,7 +265,7 @@ fn judge_times(
     is_even && !is_fast
 }
 
-/// How long the pictures last beside the programme. Gives the frames of the output.
+/// Compares the length of the pictures with the programme. Returns the number of output frames.
 fn judge_length(
     candidate: &Candidate<'_>,
     index: &SampleIndex,
@@ -276,7 +278,7 @@ fn judge_length(
     }
 
     let pictures = candidate.first_frame.saturating_add(index.samples().into());
-    // Where the probe found fewer pictures than the index has, they cannot all be read.
+    // If the probe found fewer pictures than the index lists, some of them cannot be read.
     let missing = pictures.saturating_sub(programme);
     let held = programme.saturating_sub(pictures);
     let is_cut_short = missing as f64 > END_TOLERANCE_FRAMES;
@@ -287,14 +289,14 @@ fn judge_length(
     programme.max(pictures)
 }
 
-/// The rates of the segments.
+/// Measures the rates of the segments.
 fn measure(
     boundaries: &Boundaries,
     segment_bytes: &[u64],
     rate: Rational,
     target_duration: u32,
 ) -> Bandwidth {
-    // A frame lasts as many ticks as the denominator of the rate says.
+    // The denominator of the rate is the number of ticks per frame.
     let ticks = u64::try_from(rate.den()).unwrap_or(1);
     let segments = boundaries.iter().zip(segment_bytes);
     let segments: Vec<MediaSegment> = segments
@@ -318,8 +320,9 @@ struct Place {
 }
 
 impl Place {
-    /// Above all rungs that are encoded, which are no larger than the source, and instead of the
-    /// highest of them: that has its size, or is hardly smaller.
+    /// Finds the place of the source. It is above all encoded rungs, because none of them is larger
+    /// than the source, and replaces the highest one, which has the size of the source or is
+    /// slightly smaller.
     fn of(candidate: &Candidate<'_>) -> Result<Self, CopyRefusal> {
         let size = candidate.video.upright_size();
         let side = size.short_side();
@@ -343,20 +346,20 @@ impl Place {
 }
 
 impl Place {
-    /// Whether so many bits are more than the place has room for.
+    /// Whether this many bits exceed what the place allows.
     fn is_exceeded_by(&self, bandwidth: Bandwidth) -> bool {
         let is_over = |rate: u64, tenths: u64| rate.saturating_mul(10) > self.maxrate * tenths;
         is_over(bandwidth.average, MAX_AVERAGE_TENTHS) || is_over(bandwidth.peak, MAX_PEAK_TENTHS)
     }
 }
 
-/// The rung of the profile with a short side of `side` pixels, or one between two of them, whose cap
-/// lies between theirs as its area does; nothing below the lowest one.
+/// The profile's rung with a short side of `side` pixels, or a rung between two others, with a cap
+/// between theirs according to its area. `None` if `side` is below the lowest rung.
 fn rung_of_size(rungs: &[Rung], side: u32) -> Option<Rung> {
     let above = rungs.iter().rev().find(|rung| rung.short_side >= side)?;
     let below = rungs.iter().find(|rung| rung.short_side <= side)?;
 
-    // Caps grow with a power of the area, which is that between the two.
+    // Caps grow with a power of the area. The two rungs give the exponent.
     let part = |of: &Rung| f64::from(of.short_side) / f64::from(below.short_side);
     let exponent = (above.maxrate as f64 / below.maxrate as f64).ln() / part(above).ln();
     let own = f64::from(side) / f64::from(below.short_side);

@@ -6,7 +6,7 @@ use crate::ladder::picture;
 use crate::ladder::probe::Content;
 use crate::ladder::testing::{stream, video};
 
-/// A source that is copied unless something about it is changed: 20 s of 1080p25 in groups of 4 s.
+/// A source that is copied unless a test changes it: 20 s of 1080p25 in groups of 4 s.
 struct Source {
     stream: Stream,
     video: Video,
@@ -15,7 +15,7 @@ struct Source {
     clip: Clip,
     rate: Rational,
     first_frame: u64,
-    /// Frames of the programme; nothing is as many as there are samples.
+    /// The length of the programme in frames; `None` for as many as there are samples.
     programme: Option<u64>,
     has_captions: bool,
     key_samples: Vec<KeySample>,
@@ -79,7 +79,7 @@ impl Source {
         })
     }
 
-    /// The words of the refusal; none where it is copied.
+    /// The words of the refusal; empty if the source is copied.
     fn words(&self) -> String {
         match self.decide() {
             SourceRung::Copied(_) => String::new(),
@@ -93,7 +93,7 @@ impl Source {
     fn set_size(&mut self, width: u32, height: u32) {
         (self.video.width, self.video.height) = (width, height);
         (self.sps.width, self.sps.height) = (width, height);
-        // Without a word small pictures count as standard definition.
+        // Small pictures without this tag count as standard definition.
         self.video.matrix = Some("bt709".to_owned());
     }
 }
@@ -104,7 +104,7 @@ const KEY: KeySample = KeySample {
     has_captions: false,
 };
 
-/// The words of the refusal of the usual source with a change.
+/// The words of the refusal of the usual source after a change.
 fn words(change: impl Fn(&mut Source)) -> String {
     let mut source = Source::new();
     change(&mut source);
@@ -249,7 +249,7 @@ fn each_fact_of_the_index_has_its_word() {
         "edit_list"
     );
 
-    // Two pictures behind a key frame are shown before it.
+    // Two pictures that follow a key frame are shown before it.
     let open = |s: &mut Source| {
         let mut offsets = vec![1024; 500];
         offsets[100..103].copy_from_slice(&[2048, 512, 512]);
@@ -268,7 +268,7 @@ fn each_fact_of_the_index_has_its_word() {
         s.programme = Some(1000);
     };
     assert_eq!(words(fast), "frame_rate_high");
-    // Bursts of pictures are no rate.
+    // Bursts of pictures do not have a constant rate.
     let bursts = |s: &mut Source| {
         s.clip.deltas = [256, 256, 256, 256, 1024].repeat(100);
         (s.rate, s.programme) = (Rational::whole(20), Some(320));
@@ -285,7 +285,7 @@ fn the_programme_may_go_on_for_a_segment() {
         ("length".to_owned(), "damaged".to_owned())
     );
 
-    // The last picture is held, and has its bytes once.
+    // The last picture is held, and its bytes count once.
     let rung = copied(|s| s.programme = Some(600));
     assert_eq!(
         (rung.boundaries.total(), rung.segment_bytes.len()),
@@ -299,7 +299,7 @@ fn the_programme_may_go_on_for_a_segment() {
 #[test]
 fn the_rates_are_judged_by_the_cap_of_the_profile() {
     let cap = Profile::standard().rungs[0].maxrate;
-    // Bytes of a frame at a share of the cap.
+    // The bytes of one frame at a fraction of the cap.
     let bytes = |share: f64| (cap as f64 * share / 8.0 / 25.0) as u32;
     let even = |share| words(|s| s.clip.sizes = vec![bytes(share); 500]);
     assert_eq!(
@@ -318,7 +318,7 @@ fn the_rates_are_judged_by_the_cap_of_the_profile() {
         (String::new(), "bitrate".to_owned())
     );
 
-    // Twice the frames have half as much room again.
+    // Twice the frame rate raises the cap by half.
     let rung = copied(|s| {
         (s.rate, s.sps.level) = (Rational::whole(50), 42);
         s.clip.deltas = vec![256; 500];
@@ -346,7 +346,7 @@ fn a_size_between_two_rungs_is_a_rung_with_a_cap_between_theirs() {
         rung.maxrate
     );
 
-    // Hardly larger than the rung below, which it makes superfluous.
+    // Slightly larger than the rung below, which it makes unnecessary.
     let rung = sized(1312, 738);
     assert_eq!(
         (rung.name.as_str(), rung.instead_of.as_str()),

@@ -15,44 +15,45 @@ use super::refusal::CopyRefusal;
 use crate::cmaf::nesting;
 use crate::ladder::size::Size;
 
-/// Bytes of a `moov` box at most. Two hours at 60 frames a second need 10 MB with all their sound;
-/// this is [`MAX_SECONDS`] of them with room for pictures of covers.
+/// The maximum length of a `moov` box in bytes. Two hours at 60 frames per second need 10 MB,
+/// including all audio. This limit allows [`MAX_SECONDS`] of it, with room for cover pictures.
 pub const MAX_MOOV_BYTES: u64 = 64 << 20;
 
-/// Samples of a track at most: [`MAX_SECONDS`] at 60 a second, which is the highest rate that is
-/// copied. An index takes 16 bytes for each of them, so 41 MB.
+/// The maximum number of samples in a track: [`MAX_SECONDS`] at 60 per second, the highest rate
+/// that is copied. An index takes 16 bytes per sample, which is 41 MB in total.
 pub const MAX_SAMPLES: u32 = 60 * MAX_SECONDS;
 
-/// Seconds of a track at most. No film is longer, and what is may as well be encoded.
+/// The maximum duration of a track in seconds. No film is longer, and anything that is can be
+/// encoded instead.
 pub const MAX_SECONDS: u32 = 12 * 3600;
 
-/// Bytes of a sample entry at most: a decoder's parameters are a hundred bytes, and each set of them
-/// has at most 64 KiB.
+/// The maximum length of a sample entry in bytes. The parameters of a decoder take a hundred bytes,
+/// and each set of them has at most 64 KiB.
 const MAX_SAMPLE_ENTRY_BYTES: u64 = 1 << 20;
 
-/// A picture may be shown beside its place on the grid by a frame divided by this. Rounded clocks
-/// are a tenth of a frame off; pictures half a frame off would be another frame of the rungs that
-/// are encoded.
+/// A picture may be off the grid by at most one frame divided by this number. Rounded clocks are a
+/// tenth of a frame off. A picture that is half a frame off would be a different frame in the
+/// encoded rungs.
 const FRAME_ERROR_DIVISOR: i128 = 4;
 
-/// Why a file has no index that can be used.
+/// Why a file has no usable index.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    /// Something that has to be there is not.
-    #[error("there is no {0}")]
+    /// A required part is missing.
+    #[error("the file has no {0}")]
     Missing(&'static str),
-    /// The samples are indexed in fragments all over the file.
+    /// The samples are indexed in fragments throughout the file.
     #[error("the file is fragmented")]
     Fragmented,
-    /// Several tracks might be the one that is asked for.
-    #[error("{0} video tracks have the size that is asked for")]
+    /// Several tracks match the request.
+    #[error("{0} video tracks have the requested size")]
     Ambiguous(usize),
-    /// The index is larger than any that is read.
+    /// The index is larger than the limit.
     #[error("there are more than {limit} {what}")]
     TooLarge {
-        /// Of what there are too many.
+        /// What there are too many of.
         what: &'static str,
-        /// The most that are read.
+        /// The maximum that is read.
         limit: u64,
     },
     /// Boxes are broken or contradict each other.
@@ -69,7 +70,7 @@ impl IndexError {
         Self::Damaged(what.to_owned())
     }
 
-    /// The reason that is reported to publishers.
+    /// The reason that publishers see.
     #[must_use]
     pub const fn refusal(&self) -> CopyRefusal {
         match self {
@@ -82,58 +83,59 @@ impl IndexError {
 /// One sample of a track: the data of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// Its first byte in the file.
+    /// The offset of its first byte in the file.
     pub offset: u64,
-    /// Its bytes, at least one.
+    /// Its length in bytes, at least one.
     pub bytes: u32,
-    /// When it is decoded, in ticks from the first sample.
+    /// When it is decoded, in ticks after the first sample.
     pub decode_time: u64,
-    /// When it is shown, in ticks on the same clock, before any edit.
+    /// When it is shown, in ticks of the same clock, before any edit.
     pub composition_time: i64,
     /// Whether the index calls it a key frame.
     pub is_sync: bool,
 }
 
-/// The samples of one video track, in the order they are decoded.
+/// The samples of one video track, in decoding order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleIndex {
     /// Ticks per second.
     timescale: u32,
-    /// What the first sample entry says of H.264; nothing for any other codec.
+    /// The H.264 configuration in the first sample entry; `None` for any other codec.
     avc: Option<AvcConfiguration>,
-    /// Sample entries.
+    /// The number of sample entries.
     descriptions: u32,
     has_plain_edits: bool,
     offsets: Vec<u64>,
     sizes: Vec<u32>,
     decode_runs: Vec<DecodeRun>,
-    /// Ticks from decoding to showing, for each sample; empty where all are shown at once.
+    /// Ticks from decoding to display, for each sample; empty if all samples are shown immediately.
     composition_offsets: Vec<i32>,
-    /// Numbers of the samples that are called key frames, ascending.
+    /// The numbers of the samples that the index calls key frames, ascending.
     key_frames: Vec<u32>,
 }
 
-/// Samples that follow each other by the same time.
+/// Consecutive samples at equal intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct DecodeRun {
-    /// Number of the first one.
+    /// The number of the first sample.
     first: u32,
-    /// When that is decoded, in ticks.
+    /// When the first sample is decoded, in ticks.
     time: u64,
-    /// Ticks from one to the next.
+    /// Ticks from one sample to the next.
     delta: u32,
 }
 
 impl SampleIndex {
-    /// Reads the index of the video track whose stored pictures have the size `stored`, or of the
-    /// only one there is, from a whole `moov` box. `object_bytes` is the size of the file.
+    /// Reads the index of a video track from a whole `moov` box. The track is the one whose stored
+    /// pictures have the size `stored`, or the only video track. `object_bytes` is the size of the
+    /// file.
     ///
     /// # Errors
-    /// [`IndexError`] where there is no complete index, one that is too large, or a damaged one.
+    /// [`IndexError`] if the index is missing, incomplete, too large or damaged.
     pub fn read(moov: &[u8], stored: Size, object_bytes: u64) -> Result<Self, IndexError> {
         if moov.len() as u64 > MAX_MOOV_BYTES {
             return Err(IndexError::too_large(
-                "bytes of the moov box",
+                "bytes in the moov box",
                 MAX_MOOV_BYTES,
             ));
         }
@@ -149,33 +151,33 @@ impl SampleIndex {
         Ok(index)
     }
 
-    /// Ticks per second of its times.
+    /// Ticks per second of all times in the index.
     #[must_use]
     pub const fn timescale(&self) -> u32 {
         self.timescale
     }
 
-    /// What it says of the decoder; nothing where its pictures are not H.264 with all parameters in
-    /// one place.
+    /// The decoder configuration; `None` unless the pictures are H.264 with all parameters in one
+    /// place.
     #[must_use]
     pub const fn avc(&self) -> Option<&AvcConfiguration> {
         self.avc.as_ref()
     }
 
-    /// How often a decoder is set up, by the index.
+    /// How many decoder configurations the index has.
     #[must_use]
     pub const fn descriptions(&self) -> u32 {
         self.descriptions
     }
 
-    /// Samples, at least one.
+    /// The number of samples, at least one.
     #[must_use]
     pub fn samples(&self) -> u32 {
-        // No more than MAX_SAMPLES were read.
+        // At most MAX_SAMPLES were read.
         self.sizes.len() as u32
     }
 
-    /// Sample number `n`, counted from zero in the order of decoding.
+    /// Sample number `n`, counted from zero in decoding order.
     #[must_use]
     pub fn sample(&self, n: u32) -> Option<Sample> {
         let at = n as usize;
@@ -186,13 +188,13 @@ impl SampleIndex {
             offset: *self.offsets.get(at)?,
             bytes: *self.sizes.get(at)?,
             decode_time,
-            // Twelve hours of any clock are far from the end of 64 bits.
+            // Twelve hours of any clock are far below the limit of 64 bits.
             composition_time: decode_time as i64 + i64::from(offset),
             is_sync: self.key_frames.binary_search(&n).is_ok(),
         })
     }
 
-    /// The samples of a range of numbers; those that do not exist are left out.
+    /// The samples in a range of numbers. Numbers without a sample are skipped.
     pub fn samples_in(&self, range: Range<u32>) -> impl Iterator<Item = Sample> + '_ {
         let end = range.end.min(self.samples());
         (range.start..end).filter_map(|n| self.sample(n))
@@ -204,8 +206,8 @@ impl SampleIndex {
         &self.key_frames
     }
 
-    /// At most `count` key frames spread over the track, the first and the last one among them: a
-    /// look at all would read the whole file.
+    /// At most `count` key frames spread over the track, including the first and the last. Looking
+    /// at all key frames would read the whole file.
     #[must_use]
     pub fn spread_key_frames(&self, count: usize) -> Vec<u32> {
         let all = self.key_frames.len();
@@ -218,17 +220,17 @@ impl SampleIndex {
     }
 
     /// Whether the edit list, if there is one, only says that the track begins with its first
-    /// picture, and when.
+    /// picture, and when it begins.
     #[must_use]
     pub const fn has_plain_edits(&self) -> bool {
         self.has_plain_edits
     }
 
-    /// Whether the first sample is a key frame, and each key frame parts those before it from those
-    /// behind it in the order of showing as it does in the order of decoding. Then the n-th sample
-    /// of a key frame is the n-th picture, too. Of an instantaneous decoder refresh this always
-    /// holds (ITU-T H.264 section 3.69); where it does not, pictures around the key frame are of an
-    /// open group.
+    /// Whether the first sample is a key frame, and each key frame separates the same earlier and
+    /// later samples in display order as in decoding order. Then, if the n-th sample is a key
+    /// frame, it is also the n-th picture. This is always true for an instantaneous decoder refresh
+    /// (ITU-T H.264 section 3.69). If it is false, pictures around the key frame belong to an open
+    /// group.
     #[must_use]
     pub fn has_closed_groups(&self) -> bool {
         if self.key_frames.first() != Some(&0) {
@@ -252,7 +254,8 @@ impl SampleIndex {
         })
     }
 
-    /// Mean frames per second from the first picture to the last; nothing where there is one only.
+    /// The mean rate from the first picture to the last, in frames per second; `None` if there is
+    /// only one picture.
     #[must_use]
     pub fn mean_rate(&self) -> Option<f64> {
         let times = self.composition_times();
@@ -262,8 +265,8 @@ impl SampleIndex {
         (ticks > 0.0).then(|| intervals * f64::from(self.timescale) / ticks)
     }
 
-    /// Whether the n-th picture, in the order of showing, is shown n frames of `rate` after the
-    /// first one, for all of them and never more than a quarter of a frame beside it.
+    /// Whether the n-th picture in display order is shown n frames of `rate` after the first one,
+    /// for all n, with an error of at most a quarter of a frame.
     #[must_use]
     pub fn keeps_rate(&self, rate: Rational) -> bool {
         let (num, den) = (i128::from(rate.num()), i128::from(rate.den()));
@@ -271,15 +274,15 @@ impl SampleIndex {
         let times = self.composition_times();
         let first = times.first().copied().unwrap_or(0);
 
-        // All in ticks times the numerator of the rate, which is exact.
+        // All values are ticks times the numerator of the rate, which is exact.
         times.iter().zip(0_i128..).all(|(time, n)| {
             let off = i128::from(time - first) * num - n * frame;
             off.abs() * FRAME_ERROR_DIVISOR <= frame
         })
     }
 
-    /// The frames of `rate` that the key frames are, by when they are shown; ascending, and the
-    /// numbers of the samples where the track keeps the rate in closed groups.
+    /// The key frames as frame numbers at `rate`, by display time, ascending. They equal the sample
+    /// numbers if the track has this rate and closed groups.
     #[must_use]
     pub fn key_frames_at(&self, rate: Rational) -> Vec<u32> {
         let first = self.samples_in(0..u32::MAX).map(|s| s.composition_time);
@@ -294,13 +297,13 @@ impl SampleIndex {
         frames
     }
 
-    /// Bytes of all samples.
+    /// The total bytes of all samples.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.sizes.iter().copied().map(u64::from).sum()
     }
 
-    /// When pictures are shown, in that order.
+    /// The display times of all pictures, ascending.
     fn composition_times(&self) -> Vec<i64> {
         let times = self.samples_in(0..u32::MAX).map(|s| s.composition_time);
         let mut times: Vec<i64> = times.collect();
@@ -322,7 +325,7 @@ impl SampleIndex {
             all => all,
         };
         let [edit] = entries else {
-            // Nothing but an empty edit shows nothing.
+            // A list of empty edits alone shows nothing.
             return list.is_none_or(|list| list.entries.is_empty());
         };
 
@@ -335,7 +338,8 @@ impl SampleIndex {
             .is_some_and(|t| i64::try_from(t) == Ok(*first));
         let is_at_full_rate = edit.media_rate.integer() == 1 && edit.media_rate.decimal() == 0;
 
-        // No duration is all of it. The last picture has to begin within the edit.
+        // An edit without a duration covers the whole track. Otherwise the last picture must begin
+        // within the edit.
         let shown = u128::from(edit.segment_duration) * u128::from(self.timescale);
         let needed = u128::from(last.abs_diff(*first)) * u128::from(movie_timescale);
         let shows_last = edit.segment_duration == 0 || needed < shown;
@@ -355,7 +359,8 @@ struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
-    /// The video track of a `moov` box whose pictures have the size `stored`, or the only one.
+    /// Finds the video track of a `moov` box whose pictures have the size `stored`, or the only
+    /// video track.
     fn choose(moov: &'a [u8], stored: Size) -> Result<Self, IndexError> {
         let mut tracks = Vec::new();
         for found in boxes(moov) {
@@ -369,16 +374,16 @@ impl<'a> Track<'a> {
             tracks.retain(|track| track.has_size(stored));
         }
         match tracks.len() {
-            0 => Err(IndexError::Missing("video track of that size")),
+            0 => Err(IndexError::Missing("video track of this size")),
             1 => Ok(tracks.remove(0)),
             several => Err(IndexError::Ambiguous(several)),
         }
     }
 
-    /// Opens a `trak` box; nothing where it holds something else than pictures.
+    /// Opens a `trak` box; `None` if it is not a video track.
     fn open_video(trak: &'a [u8]) -> Result<Option<Self>, IndexError> {
         let mdia = find(trak, b"mdia")?.ok_or(IndexError::Missing("mdia box"))?;
-        // The handler is behind the version and a field of QuickTime (section 8.4.3).
+        // The handler follows the version and a QuickTime field (section 8.4.3).
         let handler = find(mdia, b"hdlr")?.and_then(|body| body.get(8..12));
         if handler != Some(b"vide") {
             return Ok(None);
@@ -387,7 +392,7 @@ impl<'a> Track<'a> {
         let minf = find(mdia, b"minf")?.ok_or(IndexError::Missing("minf box"))?;
         let stbl = find(minf, b"stbl")?.ok_or(IndexError::Missing("stbl box"))?;
         let stsd = find(stbl, b"stsd")?.ok_or(IndexError::Missing("stsd box"))?;
-        // Behind version, flags and the number of entries (section 8.5.2).
+        // The entries follow the version, the flags and the number of entries (section 8.5.2).
         let entries = boxes(stsd.get(8..).unwrap_or_default());
         let entries: Vec<(FourCC, &[u8])> = entries.collect::<Result<_, _>>()?;
 
@@ -400,7 +405,7 @@ impl<'a> Track<'a> {
         }))
     }
 
-    /// Whether its sample entry, of any codec, names this size (section 12.1.3).
+    /// Whether its sample entry, of any codec, has this size (section 12.1.3).
     fn has_size(&self, size: Size) -> bool {
         let field = |at: usize| {
             let bytes = self.entry.1.get(at..at + 2)?;
@@ -416,7 +421,7 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Decodes its sample entry; nothing where that is not H.264 with all parameters in it.
+    /// Decodes its sample entry; `None` unless it is H.264 with all parameters in it.
     fn read_avc(&self) -> Result<Option<AvcConfiguration>, IndexError> {
         let (kind, mut body) = self.entry;
         if kind != Avc1::KIND {
@@ -424,24 +429,24 @@ impl<'a> Track<'a> {
         }
         if body.len() as u64 > MAX_SAMPLE_ENTRY_BYTES {
             return Err(IndexError::too_large(
-                "bytes of a sample entry",
+                "bytes in a sample entry",
                 MAX_SAMPLE_ENTRY_BYTES,
             ));
         }
 
-        // The parser goes down the stack for each level, so the depth is checked first.
+        // The parser recurses into each level, so check the depth first.
         nesting::check(kind, body).map_err(|error| IndexError::Damaged(error.to_string()))?;
         let entry = Avc1::decode_body(&mut body)
             .map_err(|error| IndexError::Damaged(format!("avc1: {error}")))?;
         AvcConfiguration::read(&entry).map(Some)
     }
 
-    /// Reads all tables. One is dropped before the next is read, since each is as large as what is
-    /// made of it.
+    /// Reads all tables. Each one is dropped before the next is read, because it is as large as the
+    /// data made from it.
     fn read_samples(&self, object_bytes: u64) -> Result<SampleIndex, IndexError> {
         let header: Mdhd = require(self.mdia, "mdhd")?;
         if header.timescale == 0 {
-            return Err(IndexError::damaged("its clock stands still"));
+            return Err(IndexError::damaged("the timescale is zero"));
         }
 
         let sizes = read_sizes(self.stbl, object_bytes)?;
@@ -465,7 +470,8 @@ impl<'a> Track<'a> {
     }
 }
 
-/// Decodes the first box of a kind in `body`. What follows its content in the box is padding.
+/// Decodes the first box of this kind in `body`. Any bytes in the box after its content are
+/// padding.
 fn decode<T: Atom>(body: &[u8], kind: &'static str) -> Result<Option<T>, IndexError> {
     let name = kind
         .as_bytes()
@@ -480,12 +486,12 @@ fn decode<T: Atom>(body: &[u8], kind: &'static str) -> Result<Option<T>, IndexEr
     }
 }
 
-/// Decodes the first box of a kind in `body`, which must be there.
+/// Decodes the first box of this kind in `body`, which is required.
 fn require<T: Atom>(body: &[u8], kind: &'static str) -> Result<T, IndexError> {
     decode(body, kind)?.ok_or(IndexError::Missing(kind))
 }
 
-/// Bytes of each sample (section 8.7.3).
+/// Reads the bytes of each sample (section 8.7.3).
 fn read_sizes(stbl: &[u8], object_bytes: u64) -> Result<Vec<u32>, IndexError> {
     let table: Stsz = require(stbl, "stsz")?;
     let samples = match &table.samples {
@@ -495,8 +501,8 @@ fn read_sizes(stbl: &[u8], object_bytes: u64) -> Result<Vec<u32>, IndexError> {
     if samples == 0 {
         return Err(IndexError::Missing("sample"));
     }
-    // A box of a few bytes can claim any number of equal samples, so the count is checked before
-    // there is room for them.
+    // A box of a few bytes can claim any number of equal samples, so check the count before
+    // allocating.
     if samples > MAX_SAMPLES as usize {
         return Err(IndexError::too_large("samples", MAX_SAMPLES.into()));
     }
@@ -510,12 +516,12 @@ fn read_sizes(stbl: &[u8], object_bytes: u64) -> Result<Vec<u32>, IndexError> {
     }
     let total: u64 = sizes.iter().copied().map(u64::from).sum();
     if total > object_bytes {
-        return Err(IndexError::damaged("samples have more bytes than the file"));
+        return Err(IndexError::damaged("samples are larger than the file"));
     }
     Ok(sizes)
 }
 
-/// When samples are decoded (section 8.6.1.2).
+/// Reads when samples are decoded (section 8.6.1.2).
 fn read_decode_times(
     stbl: &[u8],
     samples: u32,
@@ -526,10 +532,10 @@ fn read_decode_times(
     let (mut first, mut time) = (0_u32, 0_u64);
 
     for entry in &table.entries {
-        // Some writers mean a negative time by such a number, which no clock has.
+        // Some writers use such numbers for negative durations, which are invalid.
         if entry.sample_delta > i32::MAX as u32 {
             return Err(IndexError::damaged(
-                "a sample lasts longer than any clock runs",
+                "a sample duration is negative or too large",
             ));
         }
 
@@ -547,7 +553,7 @@ fn read_decode_times(
             .checked_add(entry.sample_count)
             .filter(|first| *first <= samples)
             .ok_or_else(|| IndexError::damaged("there are more times than samples"))?;
-        // Both factors have 31 bits at most, and the sum is checked below each time.
+        // Both factors have at most 31 bits, and the sum is checked below in each iteration.
         time += u64::from(entry.sample_count) * u64::from(entry.sample_delta);
         if time > u64::from(MAX_SECONDS) * u64::from(timescale) {
             return Err(IndexError::too_large("seconds", MAX_SECONDS.into()));
@@ -560,7 +566,7 @@ fn read_decode_times(
     Ok(runs)
 }
 
-/// Ticks from decoding to showing, for each sample (section 8.6.1.3).
+/// Reads the ticks from decoding to display of each sample (section 8.6.1.3).
 fn read_composition_offsets(stbl: &[u8], samples: u32) -> Result<Vec<i32>, IndexError> {
     let Some(table) = decode::<Ctts>(stbl, "ctts")? else {
         return Ok(Vec::new());
@@ -572,7 +578,7 @@ fn read_composition_offsets(stbl: &[u8], samples: u32) -> Result<Vec<i32>, Index
         if count > samples as usize - offsets.len() {
             return Err(IndexError::damaged("there are more offsets than samples"));
         }
-        // Version 0 has no negative numbers, but its writers do, and all readers take them so.
+        // Version 0 has no negative numbers, but writers use them, and all readers accept them.
         offsets.extend(std::iter::repeat_n(entry.sample_offset as i32, count));
     }
 
@@ -582,7 +588,8 @@ fn read_composition_offsets(stbl: &[u8], samples: u32) -> Result<Vec<i32>, Index
     Ok(offsets)
 }
 
-/// Numbers of the key frames, from zero (section 8.6.2). Without a table all samples are such.
+/// Reads the numbers of the key frames, from zero (section 8.6.2). Without a table, all samples are
+/// key frames.
 fn read_key_frames(stbl: &[u8], samples: u32) -> Result<Vec<u32>, IndexError> {
     let Some(table) = decode::<Stss>(stbl, "stss")? else {
         return Ok((0..samples).collect());
@@ -591,12 +598,13 @@ fn read_key_frames(stbl: &[u8], samples: u32) -> Result<Vec<u32>, IndexError> {
     let is_ascending = table.entries.is_sorted_by(|a, b| a < b);
     let is_within = |n: &u32| (1..=samples).contains(n);
     if !is_ascending || !table.entries.iter().all(is_within) {
-        return Err(IndexError::damaged("key frames are not in their order"));
+        return Err(IndexError::damaged("key frames are out of order or range"));
     }
     Ok(table.entries.into_iter().map(|n| n - 1).collect())
 }
 
-/// Where each sample begins (sections 8.7.4 and 8.7.5): samples lie in chunks, without gaps.
+/// Reads where each sample begins (sections 8.7.4 and 8.7.5). Samples are stored in chunks, without
+/// gaps.
 fn read_offsets(stbl: &[u8], sizes: &[u32], object_bytes: u64) -> Result<Vec<u64>, IndexError> {
     let runs = require::<Stsc>(stbl, "stsc")?.entries;
     let chunks: Vec<u64> = match decode::<Co64>(stbl, "co64")? {
@@ -620,33 +628,34 @@ fn read_offsets(stbl: &[u8], sizes: &[u32], object_bytes: u64) -> Result<Vec<u64
         let count = runs[run].samples_per_chunk as usize;
         let inside = sizes[offsets.len()..]
             .get(..count)
-            .ok_or_else(|| IndexError::damaged("chunks have more samples than there are"))?;
+            .ok_or_else(|| IndexError::damaged("chunks have more samples than the track"))?;
 
         for size in inside {
             offsets.push(at);
             at = at
                 .checked_add(u64::from(*size))
                 .filter(|end| *end <= object_bytes)
-                .ok_or_else(|| IndexError::damaged("a sample ends behind the end of the file"))?;
+                .ok_or_else(|| IndexError::damaged("a sample ends after the end of the file"))?;
         }
     }
 
     if offsets.len() < sizes.len() {
         return Err(IndexError::damaged(
-            "chunks have fewer samples than there are",
+            "chunks have fewer samples than the track",
         ));
     }
     Ok(offsets)
 }
 
-/// Runs of chunks begin with the first chunk, each behind the one before it.
+/// Checks that the runs of chunks begin with the first chunk, and that each begins after the one
+/// before it.
 fn check_chunk_runs(runs: &[StscEntry]) -> Result<(), IndexError> {
     let is_ascending = runs.is_sorted_by(|a, b| a.first_chunk < b.first_chunk);
     let has_samples = runs.iter().all(|run| run.samples_per_chunk > 0);
     if runs.first().is_some_and(|run| run.first_chunk == 1) && is_ascending && has_samples {
         return Ok(());
     }
-    Err(IndexError::damaged("chunks are not in their order"))
+    Err(IndexError::damaged("chunk runs are empty or out of order"))
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn equal_sizes_are_one_number() {
     let clip = Clip::new(30);
     let moov = clip.moov();
     let at = moov.windows(4).position(|kind| kind == b"stsz").unwrap();
-    // The size, and no list behind the count: the box is cut to 20 bytes, and what was behind it is
+    // A size, and no list after the count: the box shrinks to 20 bytes, and its former rest becomes
     // another box.
     let rest = moov[at + 16..at + 16 + 120].len();
     let mut short = moov.clone();
@@ -116,7 +116,7 @@ fn a_file_without_a_complete_index_has_none() {
     assert_eq!(read(b""), Err(IndexError::Missing("moov box")));
     assert_eq!(read(&boxed(b"moov", &[])), Err(IndexError::Missing("mvhd")));
 
-    // Each table is needed, except those that say nothing here.
+    // Every table is required, except the ones that have no effect here.
     let clip = Clip::new(4);
     for kind in [
         b"stsd", b"stts", b"stsz", b"stsc", b"stco", b"mdhd", b"stbl", b"minf", b"mdia",
@@ -173,7 +173,7 @@ fn what_contradicts_itself_is_damaged() {
         ..clip()
     }));
 
-    // A file that was cut.
+    // A truncated file.
     let whole = clip();
     let read = |bytes| SampleIndex::read(&whole.moov(), SIZE, bytes);
     assert!(read(whole.file_bytes()).is_ok());
@@ -184,7 +184,8 @@ fn what_contradicts_itself_is_damaged() {
     assert!(matches!(read(10), Err(IndexError::Damaged(_))));
 }
 
-/// The index of a clip whose `moov` box has other bytes behind the kind of a box.
+/// The index of a clip after changing bytes of its `moov` box, at an offset after the kind of a
+/// box.
 fn patched(
     clip: &Clip,
     kind: &[u8; 4],
@@ -219,7 +220,7 @@ fn chunks_must_hold_all_samples_and_no_more() {
             "{words:?}"
         );
     }
-    // Two chunks, but one or many are claimed.
+    // There are two chunks, but the count claims one or many.
     for count in [1_u32, 3, u32::MAX] {
         let error = patched(&clip, b"stco", 4, &count.to_be_bytes()).unwrap_err();
         assert_eq!(error.refusal(), CopyRefusal::Damaged);
@@ -229,7 +230,7 @@ fn chunks_must_hold_all_samples_and_no_more() {
 #[test]
 fn what_is_only_claimed_is_counted_up_to_a_limit() {
     let clip = Clip::new(20);
-    // Samples of one size, as many as 32 bits can say.
+    // Samples of one size, as many as 32 bits can express.
     let sizes = patched(&clip, b"stsz", 4, &[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
     assert!(matches!(
         sizes,
@@ -239,7 +240,7 @@ fn what_is_only_claimed_is_counted_up_to_a_limit() {
         })
     ));
 
-    // One sample that lasts for days.
+    // One sample that lasts too long.
     let day = Clip {
         timescale: 1,
         deltas: vec![MAX_SECONDS, 1],
@@ -289,11 +290,11 @@ fn of_several_tracks_the_one_of_the_right_size_is_read() {
         read(&[other.trak(), other.trak()]),
         Err(IndexError::Missing(_))
     ));
-    // The only one, whatever its entry says.
+    // The only track, whatever its entry says.
     assert_eq!(read(&[other.trak()]), Ok(3));
     assert!(matches!(read(&[]), Err(IndexError::Missing(_))));
 
-    // Sound is not looked into.
+    // Audio tracks are ignored.
     let mut sound = main.trak();
     let at = sound.windows(4).position(|kind| kind == b"vide").unwrap();
     sound[at..at + 4].copy_from_slice(b"soun");
@@ -323,7 +324,7 @@ fn only_sample_entries_of_h264_with_all_parameters_are_decoded() {
 
 #[test]
 fn an_edit_list_is_plain_where_it_only_says_when_the_first_picture_is_shown() {
-    // Ten pictures, the first one shown after two frames: 1024 ticks of 12,800 a second.
+    // Ten pictures, the first one shown after two frames: 1024 ticks at 12,800 per second.
     let is_plain = |edits: &[(u32, i32, i16)]| {
         let clip = Clip {
             composition: Some((0, vec![1024; 10])),
@@ -336,7 +337,7 @@ fn an_edit_list_is_plain_where_it_only_says_when_the_first_picture_is_shown() {
     assert!(is_plain(&[]));
     assert!(is_plain(&[(400, 1024, 1)]) && is_plain(&[(0, 1024, 1)]));
     assert!(is_plain(&[(2500, -1, 1), (400, 1024, 1)]));
-    // The end of the last picture may be cut, the picture itself may not.
+    // The edit may cut the end of the last picture, but not the whole picture.
     assert!(is_plain(&[(361, 1024, 1)]) && !is_plain(&[(360, 1024, 1)]));
 
     assert!(!is_plain(&[(400, 0, 1)]) && !is_plain(&[(400, 1536, 1)]));
@@ -350,7 +351,7 @@ fn an_edit_list_is_plain_where_it_only_says_when_the_first_picture_is_shown() {
 #[test]
 fn groups_are_closed_where_key_frames_part_the_pictures() {
     let is_closed = |frames: &[i32], keys: &[u32]| {
-        // Each is shown at this frame.
+        // Each sample is shown at this frame.
         let offsets = frames.iter().zip(0..).map(|(frame, n)| (frame - n) * 512);
         let clip = Clip {
             composition: Some((1, offsets.collect())),
@@ -361,13 +362,13 @@ fn groups_are_closed_where_key_frames_part_the_pictures() {
     };
 
     assert!(is_closed(&[0, 3, 1, 2, 4, 7, 5, 6], &[0, 4]));
-    // Pictures behind the key frame are shown before it.
+    // Pictures after the key frame are shown before it.
     assert!(!is_closed(&[0, 1, 4, 2, 3, 5], &[0, 2]));
-    // Pictures before the key frame are shown behind it.
+    // Pictures before the key frame are shown after it.
     assert!(!is_closed(&[0, 3, 1, 2, 4, 5], &[0, 2]));
     assert!(!is_closed(&[0, 1, 2, 3], &[1]));
     assert!(!is_closed(&[2, 0, 1, 3], &[0]));
-    // Two at one time are not parted.
+    // Two pictures at the same time are not separated.
     assert!(!is_closed(&[0, 1, 1, 2], &[0, 2]));
 }
 
@@ -382,11 +383,11 @@ fn a_rate_is_kept_within_a_quarter_of_a_frame_to_the_end() {
 
     assert!(keeps(&even(12_800, 512, 100), "25") && !keeps(&even(12_800, 512, 100), "24"));
     assert!(keeps(&even(24_000, 1001, 5000), "24000/1001"));
-    // Two rates that differ by a thousandth part after ten seconds.
+    // Two rates that differ by a thousandth diverge after ten seconds.
     assert!(keeps(&even(24_000, 1001, 200), "24"));
     assert!(!keeps(&even(24_000, 1001, 300), "24"));
 
-    // Clocks of 600 and of 1000 a second, each time stamp rounded.
+    // Clocks of 600 and of 1000 ticks per second, with every timestamp rounded.
     for (clock, rate) in [(600_u32, 24_000.0 / 1001.0), (1000, 60_000.0 / 1001.0)] {
         let time = |n: u32| (f64::from(n) * f64::from(clock) / rate).round() as u32;
         let clip = Clip {
@@ -402,7 +403,7 @@ fn a_rate_is_kept_within_a_quarter_of_a_frame_to_the_end() {
         assert!(keeps(&clip, rate), "{clock}");
     }
 
-    // One picture is missing; one is late by a third of a frame.
+    // First one picture is missing; then one is late by a third of a frame.
     let mut clip = even(12_800, 512, 100);
     clip.deltas[50] = 1024;
     assert!(!keeps(&clip, "25"));
@@ -444,7 +445,7 @@ fn an_hour_of_fast_pictures_takes_sixteen_bytes_each() {
         samples as usize * 12
     );
     assert_eq!(index.composition_offsets.len(), samples as usize);
-    // Times of the usual track are a single run.
+    // The times of the usual track are a single run.
     assert_eq!(index.decode_runs.len(), 1);
 }
 
