@@ -26,7 +26,8 @@ pub const MAX_SEGMENT_SECONDS: f64 = 10.5;
 /// [`Boundaries::has_key_frame_gap`].
 ///
 /// # Errors
-/// [`InvalidBoundaries::TooMany`] if the programme is longer than any that can be copied.
+/// [`InvalidBoundaries::TooMany`] if the programme is longer than any that can be copied, and
+/// [`InvalidBoundaries::None`] if it has no frames.
 pub fn cut(key_frames: &[u32], frames: u64, grid: &Grid) -> Result<Boundaries, InvalidBoundaries> {
     let length = u64::from(grid.segment.max(1));
 

@@ -354,7 +354,8 @@ impl Place {
 }
 
 /// The profile's rung with a short side of `side` pixels, or a rung between two others, with a cap
-/// between theirs according to its area. `None` if `side` is below the lowest rung.
+/// between theirs according to its area. `None` if `side` is below the lowest rung or above the
+/// top one.
 fn rung_of_size(rungs: &[Rung], side: u32) -> Option<Rung> {
     let above = rungs.iter().rev().find(|rung| rung.short_side >= side)?;
     let below = rungs.iter().find(|rung| rung.short_side <= side)?;
